@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sluice/consumer.h - be a consumer: attach to a group, get runs of frames, acknowledge them.
+ *
+ * A run is up to run_frames consecutive frames; all sectors of a run come to one consumer.
+ * Pixels are read where the network put them: nothing is copied. What is acknowledged is
+ * delivered for good; what is not comes again, here or elsewhere.
+ *
+ * Ownership: sluice_consumer_open() gives, sluice_consumer_close() takes. A run is the caller's
+ *            from next() until ack() or drop(); pointers into it die then.
+ * Threads:   next(), ack() and drop() may be called from several threads; one run belongs to one
+ *            thread at a time. sluice_consumer_close() when no other thread is inside.
+ * Errors:    0 or -errno; @reterr, where taken, may be NULL.
+ */
+#ifndef SLUICE_CONSUMER_H
+#define SLUICE_CONSUMER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sluice/block.h>
+#include <sluice/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct sluice_consumer;
+struct sluice_run;
+
+struct sluice_consumer_args {
+	size_t size;             /* sizeof this; lets the struct grow without an ABI break */
+	const char *directory;   /* "http://host:2379", several with commas, or "none" */
+	const char *instrument;  /* one path element */
+	const char *group;       /* which group of consumers this one joins */
+	const char *id;          /* this consumer's name; unique in the group */
+	const char *listen;      /* where aggregators connect, "tcp://127.0.0.1:*" */
+	const char *control;     /* where its status is served, "127.0.0.1:0" */
+	uint32_t window_runs;    /* runs in memory at once, per aggregator: bounds memory */
+	uint32_t run_timeout_ms; /* a sector that has not come so long after the first is missing */
+};
+
+#define SLUICE_CONSUMER_ARGS_INIT                                                          \
+	{                                                                                  \
+		.size = sizeof(struct sluice_consumer_args), .directory = "none",          \
+		.instrument = "bench", .group = "default", .id = "consumer0",              \
+		.listen = "tcp://127.0.0.1:*", .control = "127.0.0.1:0", .window_runs = 8, \
+		.run_timeout_ms = 10000,                                                   \
+	}
+
+/* What is known of a scan. */
+struct sluice_scan {
+	uint32_t scan;
+	uint32_t scan_columns; /* probe positions per row, flyback included */
+	uint32_t scan_rows;
+	uint32_t frames_per_position;
+	uint32_t run_frames;
+	uint64_t frames_expected;
+	struct sluice_geometry geometry;
+};
+
+/* A frame of a run. */
+struct sluice_frame {
+	uint64_t frame; /* number in the scan; position = frame / frames_per_position */
+	uint64_t timestamp_ns;
+	uint32_t sector_mask; /* bit s: sector s is there and its CRC held */
+	uint16_t flags;       /* sluice_block_header.flags of its blocks */
+	/* geometry.rows x geometry.columns pixels each, row-major, unaligned; NULL where missing.
+	 */
+	const void *sector[SLUICE_SECTORS_MAX];
+};
+
+enum sluice_next {
+	SLUICE_NEXT_RUN = 1,        /* *ret_run is the caller's */
+	SLUICE_NEXT_SCAN_BEGIN = 2, /* a scan has begun: *ret_scan */
+	SLUICE_NEXT_SCAN_END = 3,   /* every run of *ret_scan that came here is acknowledged */
+};
+
+/* -ECONNREFUSED, -ETIMEDOUT: the directory. -EADDRINUSE: listen. -EINVAL: an argument, named. */
+int sluice_consumer_open(const struct sluice_consumer_args *args,
+			 struct sluice_consumer **ret_consumer, struct sluice_error *reterr);
+void sluice_consumer_close(struct sluice_consumer *consumer);
+
+/*
+ * Waits at most @timeout_ns. Returns an enum sluice_next, or -EAGAIN when nothing came, or
+ * -ECANCELED after sluice_consumer_stop(). Begin and end of a scan are told to one thread, once:
+ * the end after all runs of the scan are acknowledged.
+ */
+int sluice_consumer_next(struct sluice_consumer *consumer, uint64_t timeout_ns,
+			 struct sluice_run **ret_run, struct sluice_scan *ret_scan);
+/* Any thread, also a signal handler: every next() from now on returns -ECANCELED. */
+void sluice_consumer_stop(struct sluice_consumer *consumer);
+
+const struct sluice_scan *sluice_run_scan(const struct sluice_run *run);
+uint64_t sluice_run_number(const struct sluice_run *run);
+unsigned int sluice_run_frames(const struct sluice_run *run);
+/*
+ * Frame @index (0 ... frames - 1) of the run. Checks the CRC32C of its blocks the first time:
+ * one that fails is taken out of the mask and rejected by name with the acknowledgement.
+ * -ERANGE: no such frame.
+ */
+int sluice_run_frame(struct sluice_run *run, unsigned int index, struct sluice_frame *ret_frame);
+/*
+ * Copies the frame's sectors together as host-order uint16, missing ones as 0, 32-bit pixels
+ * above 65535 as 65535. @dst: sluice_frame_rows() x sluice_frame_columns() of the geometry.
+ */
+void sluice_frame_assemble(const struct sluice_scan *scan, const struct sluice_frame *frame,
+			   uint16_t *dst);
+
+/* The run's results are safe: its blocks are delivered. @events: counted in it, for the ledger. */
+int sluice_consumer_ack(struct sluice_consumer *consumer, struct sluice_run *run, uint64_t events);
+/* The run could not be worked on: please send it again, to whomever. */
+int sluice_consumer_drop(struct sluice_consumer *consumer, struct sluice_run *run);
+/* Where this consumer's part of scan @scan lies: told with its half of the ledger. Before SCAN_END
+ * is taken. */
+int sluice_consumer_set_part(struct sluice_consumer *consumer, uint32_t scan, const char *path);
+/* After SCAN_END: the half of the ledger is published now. */
+int sluice_consumer_commit(struct sluice_consumer *consumer, uint32_t scan,
+			   struct sluice_error *reterr);
+/* "0.1.0" */
+const char *sluice_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SLUICE_CONSUMER_H */
