@@ -8,6 +8,7 @@
 #ifndef SCAN_PLAN_H
 #define SCAN_PLAN_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -60,17 +61,24 @@ struct scan_plan {
 	uint32_t run_frames; /* R */
 	struct sluice_geometry geometry;
 	char group[PLAN_GROUP_MAX]; /* of consumers */
+	double background, xray;    /* thresholds of counting, pixel values; xray 0: to be fitted */
 	unsigned int board_count, aggregator_count, consumer_count;
 	struct plan_member board[SLUICE_SECTORS_MAX]; /* ascending sector, one each */
 	struct plan_member aggregator[PLAN_MEMBERS_MAX];
 	struct plan_member consumer[PLAN_MEMBERS_MAX]; /* at arming; others may join */
 };
 
+/* NULL-terminated, in the order of enum scan_state. */
+extern const char *const scan_state_names[];
 const char *scan_state_name(enum scan_state state);
 /* The JSON, malloc()ed; NULL when out of memory. */
 char *plan_encode(const struct scan_plan *plan);
 /* Judges every number and name; outputs are touched on success only. */
 int plan_decode(const char *json, struct scan_plan *ret_plan, struct sluice_error *reterr);
+/* {"sectors":4,"layout":"rows","rows":144,"columns":576,"pixel":"u16"}, as a new reference. */
+json_t *geometry_to_json(const struct sluice_geometry *geometry);
+int geometry_from_json(const json_t *object, struct sluice_geometry *ret_geometry,
+		       struct sluice_error *reterr);
 /* Number of runs of the scan: the last may be short. */
 uint64_t plan_runs(const struct scan_plan *plan);
 /* Which aggregator of the plan gets @run: run % n. */

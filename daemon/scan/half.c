@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* What a member says of a scan for the ledger: its half, as JSON. */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <scan/half.h>
+#include <scan/json.h>
+#include <scan/tally.h>
+
+/* One cause: how many blocks, and where. */
+static json_t *loss_to_json(const struct tally *tally, enum sluice_loss cause,
+			    unsigned int *range_room, uint64_t *omitted)
+{
+	const unsigned int fate = TALLY_LOST + cause;
+	json_t *ranges = json_array();
+	uint64_t blocks = 0;
+
+	for (uint64_t f = 0; f < tally->frames;) {
+		const uint64_t first = f;
+
+		while (f < tally->frames && tally_fate(tally, f) == fate)
+			f++;
+		if (f == first) {
+			f++;
+			continue;
+		}
+		blocks += f - first;
+		if (*range_room == 0) {
+			(*omitted)++;
+			continue;
+		}
+		(*range_room)--;
+		(void)json_array_append_new(
+			ranges, json_pack("[I, I]", (json_int_t)first, (json_int_t)(f - first)));
+	}
+	if (blocks == 0) {
+		json_decref(ranges);
+		return NULL;
+	}
+	return json_pack("{s:I, s:o}", "blocks", (json_int_t)blocks, "ranges", ranges);
+}
+
+static json_t *board_counts_to_json(const struct half_counts *c)
+{
+	if (!c->board_known)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I}", "generated", (json_int_t)c->board_generated, "sent",
+			 (json_int_t)c->board_sent, "dropped", (json_int_t)c->board_dropped);
+}
+
+char *half_encode_board(const struct tally *tally, const char *id, uint32_t scan,
+			enum scan_state state, const struct half_counts *counts)
+{
+	unsigned int range_room = HALF_RANGES_MAX;
+	uint64_t delivered = 0, omitted = 0;
+	json_t *lost = json_object(), *root;
+	char *text;
+
+	for (uint64_t f = 0; f < tally->frames; f++)
+		delivered += tally_fate(tally, f) == TALLY_DELIVERED;
+	for (unsigned int cause = 1; cause < SLUICE_LOSS_COUNT; cause++) {
+		json_t *one = loss_to_json(tally, (enum sluice_loss)cause, &range_room, &omitted);
+
+		if (one)
+			(void)json_object_set_new(lost, loss_name((enum sluice_loss)cause), one);
+	}
+	root = json_pack("{s:i, s:s, s:s, s:I, s:i, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o}",
+			 "schema_version", HALF_SCHEMA_VERSION, "kind", "board", "id", id, "scan",
+			 (json_int_t)scan, "sector", tally->sector, "state", scan_state_name(state),
+			 "frames_expected", (json_int_t)tally->frames, "delivered",
+			 (json_int_t)delivered, "lost", lost, "ranges_omitted", (json_int_t)omitted,
+			 "blocks_read", (json_int_t)counts->blocks_read, "bytes_read",
+			 (json_int_t)counts->bytes_read, "bytes_skipped",
+			 (json_int_t)counts->bytes_skipped, "board", board_counts_to_json(counts));
+	if (!root)
+		return NULL;
+	text = json_dumps(root, JSON_COMPACT);
+	json_decref(root);
+	return text;
+}
+
+char *half_encode_consumer(const struct half_consumer *half, const char *id)
+{
+	json_t *blocks = json_array(), *root;
+	char *text;
+
+	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++)
+		(void)json_array_append_new(blocks, json_integer((json_int_t)half->blocks[s]));
+	root = json_pack("{s:i, s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:s}", "schema_version",
+			 HALF_SCHEMA_VERSION, "kind", "consumer", "id", id, "scan",
+			 (json_int_t)half->scan, "blocks", blocks, "frames",
+			 (json_int_t)half->frames, "frames_incomplete",
+			 (json_int_t)half->frames_incomplete, "events", (json_int_t)half->events,
+			 "part", half->part);
+	if (!root)
+		return NULL;
+	text = json_dumps(root, JSON_COMPACT);
+	json_decref(root);
+	return text;
+}
+
+static int loss_index(const char *name, unsigned int *ret_cause)
+{
+	for (unsigned int cause = 1; cause < SLUICE_LOSS_COUNT; cause++) {
+		if (strcmp(name, loss_name((enum sluice_loss)cause)) == 0) {
+			*ret_cause = cause;
+			return 0;
+		}
+	}
+	return -EBADMSG;
+}
+
+static int lost_from_json(const json_t *root, struct half_board *half, struct sluice_error *reterr)
+{
+	const struct json_range any = { 1, half->frames_expected };
+	json_t *lost = json_object_get(root, "lost"), *one, *ranges;
+	const char *name;
+	unsigned int cause;
+	int ret;
+
+	if (!json_is_object(lost))
+		return error_set(reterr, -EBADMSG, "\"lost\" is missing or no object");
+	json_object_foreach(lost, name, one)
+	{
+		if (loss_index(name, &cause) < 0)
+			return error_set(reterr, -EBADMSG, "\"%.40s\" is no cause of loss", name);
+		ret = json_get_u64(one, "blocks", any, &half->lost[cause], reterr);
+		if (ret == 0)
+			ret = json_get_array(one, "ranges", HALF_RANGES_MAX, &ranges, reterr);
+		if (ret < 0)
+			return error_prefix(reterr, ret, "lost: %s", name);
+	}
+	half->lost_json = lost;
+	return 0;
+}
+
+int half_decode_board(const json_t *root, struct half_board *ret_half, struct sluice_error *reterr)
+{
+	const struct json_range any = { 0, INT64_MAX }, frames = { 1, PLAN_FRAMES_MAX };
+	struct half_board h = { 0 };
+	uint64_t sector;
+	const struct {
+		const char *key;
+		struct json_range range;
+		uint64_t *ret;
+	} row[] = {
+		{ "sector", { 0, SLUICE_SECTORS_MAX - 1 }, &sector },
+		{ "frames_expected", frames, &h.frames_expected },
+		{ "delivered", any, &h.delivered },
+		{ "ranges_omitted", any, &h.ranges_omitted },
+		{ "blocks_read", any, &h.counts.blocks_read },
+		{ "bytes_read", any, &h.counts.bytes_read },
+		{ "bytes_skipped", any, &h.counts.bytes_skipped },
+	};
+	json_t *board = json_object_get(root, "board");
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < sizeof(row) / sizeof(row[0]); i++)
+		ret = json_get_u64(root, row[i].key, row[i].range, row[i].ret, reterr);
+	if (ret == 0)
+		ret = lost_from_json(root, &h, reterr);
+	if (ret == 0 && json_is_object(board)) {
+		h.counts.board_known = true;
+		ret = json_get_u64(board, "generated", any, &h.counts.board_generated, reterr);
+		if (ret == 0)
+			ret = json_get_u64(board, "sent", any, &h.counts.board_sent, reterr);
+		if (ret == 0)
+			ret = json_get_u64(board, "dropped", any, &h.counts.board_dropped, reterr);
+	}
+	if (ret < 0)
+		return ret;
+	h.sector = (uint16_t)sector;
+	h.aborted = strcmp(json_string_value(json_object_get(root, "state")) ?: "",
+			   scan_state_name(SCAN_ABORTED)) == 0;
+	*ret_half = h;
+	return 0;
+}
+
+int half_decode_consumer(const json_t *root, struct half_consumer *ret_half,
+			 struct sluice_error *reterr)
+{
+	const struct json_range any = { 0, INT64_MAX };
+	struct half_consumer h = { 0 };
+	json_t *blocks, *one;
+	size_t i;
+	int ret;
+
+	ret = json_get_array(root, "blocks", SLUICE_SECTORS_MAX, &blocks, reterr);
+	if (ret < 0)
+		return ret;
+	json_array_foreach(blocks, i, one)
+	{
+		if (!json_is_integer(one) || json_integer_value(one) < 0)
+			return error_set(reterr, -EBADMSG, "\"blocks\"[%zu] is no count", i);
+		h.blocks[i] = (uint64_t)json_integer_value(one);
+	}
+	ret = json_get_u64(root, "frames", any, &h.frames, reterr);
+	if (ret == 0)
+		ret = json_get_u64(root, "frames_incomplete", any, &h.frames_incomplete, reterr);
+	if (ret == 0)
+		ret = json_get_u64(root, "events", any, &h.events, reterr);
+	if (ret < 0)
+		return ret;
+	*ret_half = h;
+	return 0;
+}

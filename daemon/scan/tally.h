@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scan/tally.h - the inside of a tally, for the files of this folder.
+ *
+ * Ownership, threads, errors: see scan/ledger.h.
+ */
+#ifndef SCAN_TALLY_H
+#define SCAN_TALLY_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct tally {
+	uint16_t sector;
+	uint64_t frames;
+	_Atomic uint8_t fate[]; /* per frame: enum tally_fate, or TALLY_LOST + cause */
+};
+
+#endif /* SCAN_TALLY_H */
