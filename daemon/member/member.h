@@ -79,6 +79,8 @@ int member_open(const struct member_args *args, struct member **ret_member,
 void member_close(struct member *member);
 /* The control server's URL, http://host:port. */
 const char *member_url(const struct member *member);
+/* Where this member is registered; its own until member_close(). */
+struct directory *member_directory(struct member *member);
 /* The half is kept for HTTP and put into the directory as "scans/<n>/half/<id>". */
 int member_publish_half(struct member *member, uint32_t scan, const char *id, const char *json,
 			struct sluice_error *reterr);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whoever sees the last half arrive writes the ledger. Several may: a transaction lets the first
+ * one in, and all would write the same.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/log.h>
+#include <member/member_state.h>
+#include <scan/ledger.h>
+
+enum {
+	LEDGER_HALVES_MAX = SLUICE_SECTORS_MAX + PLAN_MEMBERS_MAX
+};
+
+/* What lies under one scan's prefix, sorted out. Borrows from the entries. */
+struct scan_entries {
+	const struct directory_entry *plan;
+	bool has_ledger;
+	struct ledger_half half[LEDGER_HALVES_MAX];
+	unsigned int half_count;
+};
+
+static void sort_out(const struct directory_entries *entries, struct scan_entries *ret_sorted)
+{
+	for (unsigned int i = 0; i < entries->count; i++) {
+		const struct directory_entry *entry = &entries->entry[i];
+		const char *leaf;
+		uint32_t scan;
+
+		if (scan_key_parse(entry->key, &scan, &leaf) < 0)
+			continue;
+		if (strcmp(leaf, "plan") == 0)
+			ret_sorted->plan = entry;
+		else if (strcmp(leaf, "ledger") == 0)
+			ret_sorted->has_ledger = true;
+		else if (strncmp(leaf, "half/", 5) == 0 &&
+			 ret_sorted->half_count < LEDGER_HALVES_MAX)
+			ret_sorted->half[ret_sorted->half_count++] =
+				(struct ledger_half){ .id = leaf + 5, .json = entry->value };
+	}
+}
+
+static void write_ledger(struct member *member, const struct scan_entries *entries,
+			 struct scan_plan *plan)
+{
+	struct sluice_error error = { 0 };
+	char key[PLAN_KEY_MAX];
+	struct ledger ledger;
+	char *json = NULL, *text = NULL;
+	int ret;
+
+	ret = ledger_close(plan, entries->half, entries->half_count, &ledger, &json, &error);
+	if (ret == -EAGAIN)
+		return;
+	if (ret < 0) {
+		log_err("scan %u: the ledger cannot be worked out: %s", plan->scan, error.text);
+		return;
+	}
+	scan_key(key, plan->scan, "ledger");
+	ret = directory_put_if(member->directory, key, 0, json, &error);
+	if (ret == -EEXIST)
+		goto out;
+	if (ret < 0) {
+		log_err("scan %u: the ledger cannot be written: %s", plan->scan, error.text);
+		goto out;
+	}
+	log_info("scan %u: ledger %s%s%s", plan->scan,
+		 ledger.closed ? "closed" : "open: ", ledger.why,
+		 ledger.state == SCAN_ABORTED ? ", aborted" : "");
+	plan->state = ledger.state;
+	text = plan_encode(plan);
+	scan_key(key, plan->scan, "plan");
+	if (text &&
+	    directory_put_if(member->directory, key, entries->plan->revision, text, &error) < 0)
+		log_warn("scan %u: its state stays as it was: %s", plan->scan, error.text);
+out:
+	free(text);
+	free(json);
+}
+
+void member_try_ledger(struct member *member, uint32_t scan)
+{
+	struct scan_plan *plan = calloc(1, sizeof(*plan));
+	struct scan_entries *sorted = calloc(1, sizeof(*sorted));
+	struct directory_entries entries = { 0 };
+	struct sluice_error error = { 0 };
+	char prefix[PLAN_KEY_MAX];
+
+	scan_key(prefix, scan, "");
+	if (!plan || !sorted)
+		goto out;
+	if (directory_list(member->directory, prefix, &entries, &error) < 0) {
+		log_warn("scan %u: the ledger waits: %s", scan, error.text);
+		goto out;
+	}
+	sort_out(&entries, sorted);
+	if (sorted->plan && !sorted->has_ledger &&
+	    plan_decode(sorted->plan->value, plan, &error) == 0)
+		write_ledger(member, sorted, plan);
+	directory_entries_free(&entries);
+out:
+	free(sorted);
+	free(plan);
+}
