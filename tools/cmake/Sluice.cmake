@@ -68,10 +68,47 @@ function(sluice_program name)
 	install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
-# sluice_test(<name> LABEL unit SOURCES ... LINK ... [WRAP malloc ...] [TIMEOUT s] [ARGS ...])
-# A test program, registered with its label; exit code 77 is a visible skip.
+# What every test finds in its environment; a sanitizer that finds something ends the process.
+set(SLUICE_TEST_ENVIRONMENT
+	SLUICE_BIN=${CMAKE_BINARY_DIR}/bin
+	SLUICE_BUILD=${CMAKE_BINARY_DIR}
+	SLUICE_SOURCE=${CMAKE_SOURCE_DIR}
+	SLUICE_SANITIZED=${SLUICE_SANITIZE}
+	ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+	UBSAN_OPTIONS=print_stacktrace=1
+	TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/support/tsan.supp:halt_on_error=1)
+
+# Whoever starts servers and daemons has the machine to itself, so that the deadlines it tests
+# are its own.
+set(SLUICE_SERIAL_LABELS integration bench vm)
+
+# sluice_register(<name> <label> <timeout in s> <short>): what all kinds of test have in common.
+function(sluice_register name label timeout short)
+	set(labels ${label})
+	if(short)
+		list(APPEND labels short)
+	endif()
+	set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout}
+		SKIP_RETURN_CODE 77 ENVIRONMENT "${SLUICE_TEST_ENVIRONMENT}")
+	if(label IN_LIST SLUICE_SERIAL_LABELS)
+		set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+	endif()
+endfunction()
+
+# Stops the configuration when a list names what the function does not know.
+macro(sluice_check_arguments name)
+	if(arg_UNPARSED_ARGUMENTS)
+		message(FATAL_ERROR "${name}: what is ${arg_UNPARSED_ARGUMENTS}?")
+	endif()
+endmacro()
+
+# sluice_test(<name> LABEL unit SOURCES ... LINK ... [WRAP malloc ...] [TIMEOUT s] [ARGS ...]
+#             [SHORT])
+# A test program, registered with its label; exit code 77 is a visible skip, whose reason is the
+# last line it prints. SHORT: an integration test that the sanitizer rows run too.
 function(sluice_test name)
-	cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;LINK;WRAP;ARGS" ${ARGN})
+	cmake_parse_arguments(arg "SHORT" "LABEL;TIMEOUT" "SOURCES;LINK;WRAP;ARGS" ${ARGN})
+	sluice_check_arguments(${name})
 	if(NOT arg_TIMEOUT)
 		set(arg_TIMEOUT 60)
 	endif()
@@ -85,25 +122,47 @@ function(sluice_test name)
 	endforeach()
 	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 	add_test(NAME ${name} COMMAND ${name} ${arg_ARGS})
-	set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT}
-		SKIP_RETURN_CODE 77
-		ENVIRONMENT "SLUICE_BIN=${CMAKE_BINARY_DIR}/bin;SLUICE_SOURCE=${CMAKE_SOURCE_DIR}")
+	sluice_register(${name} ${arg_LABEL} ${arg_TIMEOUT} ${arg_SHORT})
 endfunction()
 
-# sluice_fuzz(<name> SOURCES ... LINK ... CORPUS <folder>): a parser of foreign bytes. With
-# clang and SLUICE_FUZZ=ON it is a libFuzzer program; always, its corpus is replayed as a test.
+# sluice_script(<name> LABEL integration SCRIPT <file> [TIMEOUT s] [ARGS ...] [SHORT])
+# A test that is a bash script, with the same environment and the same promises.
+function(sluice_script name)
+	cmake_parse_arguments(arg "SHORT" "LABEL;TIMEOUT;SCRIPT" "ARGS" ${ARGN})
+	sluice_check_arguments(${name})
+	if(NOT arg_TIMEOUT)
+		set(arg_TIMEOUT 60)
+	endif()
+	add_test(NAME ${name} COMMAND bash ${arg_SCRIPT} ${arg_ARGS})
+	sluice_register(${name} ${arg_LABEL} ${arg_TIMEOUT} ${arg_SHORT})
+endfunction()
+
+# sluice_fuzz(<name> SOURCES ... LINK ... CORPUS <folder>): a parser of foreign bytes. Its corpus
+# is replayed as a test. With clang and SLUICE_FUZZ=ON it is a libFuzzer program, which goes on
+# from the corpus, by default always along the same path.
 option(SLUICE_FUZZ "Build libFuzzer programs (clang only)" OFF)
+set(SLUICE_FUZZ_ARGS "-runs=20000;-seed=1;-max_total_time=20" CACHE STRING "Given to each fuzzer")
+if(SLUICE_FUZZ)
+	if(NOT SLUICE_SANITIZE)
+		message(FATAL_ERROR "SLUICE_FUZZ without SLUICE_SANITIZE would find little")
+	endif()
+	add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 function(sluice_fuzz name)
 	cmake_parse_arguments(arg "" "CORPUS" "SOURCES;LINK" ${ARGN})
+	sluice_check_arguments(${name})
 	add_executable(${name} ${arg_SOURCES})
 	target_link_libraries(${name} PRIVATE sluice_headers ${arg_LINK} Threads::Threads)
 	if(SLUICE_FUZZ)
+		set(finds ${CMAKE_BINARY_DIR}/fuzz/${name})
+		file(MAKE_DIRECTORY ${finds})
 		target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-		set(runs -runs=0)
+		set(args ${SLUICE_FUZZ_ARGS} -artifact_prefix=${finds}/ -rss_limit_mb=4096 -timeout=10
+			${finds})
 	else()
 		target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/fuzz_replay.c)
 	endif()
 	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-	add_test(NAME ${name} COMMAND ${name} ${runs} ${arg_CORPUS})
-	set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+	add_test(NAME ${name} COMMAND ${name} ${args} ${arg_CORPUS})
+	sluice_register(${name} fuzz 900 OFF)
 endfunction()

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+# Tests on the tree itself, and on the checks that make them.
+foreach(check spdx words size layers thirdparty registered headers)
+	add_test(NAME tree_${check} COMMAND ${CMAKE_SOURCE_DIR}/tools/dev/lint ${check})
+	sluice_register(tree_${check} unit 60 OFF)
+endforeach()
+sluice_script(test_lint LABEL unit SCRIPT ${SLUICE_TEST_DIR}/test_lint.sh)
