@@ -4,13 +4,14 @@
  *
  *   free -> filling -> filled -> in flight -> acknowledged -> free
  *
- * A chunk that goes to several links is in flight until the last one lets go. Behind the data
- * of each chunk's slot there is room for what a block needs that began in the chunk before.
+ * A chunk that goes to several links is in flight until the last one lets go. Before the data
+ * of each chunk's slot there is headroom, for the part of a block that began in the chunk before.
+ * The data area of each chunk starts on a multiple of 4096 bytes.
  *
  * Ownership: ring_open() gives the ring, ring_close() takes it back; nothing may hold a chunk then.
  * Threads:   the *reader* thread takes and fills; each *holder* (one thread each, a sender) lets
  *            go of what was given to it. They meet in atomics only: no lock, no allocation.
- * Errors:    -EINVAL: sizes; those of arena_open().
+ * Errors:    -EINVAL: sizes; -ENOMEM; those of arena_open().
  */
 #ifndef RING_RING_H
 #define RING_RING_H
@@ -38,7 +39,7 @@ enum chunk_state {
 };
 
 struct chunk {
-	uint8_t *slot;      /* headroom, then data; start of the chunk's slot in ring memory */
+	uint8_t *slot;      /* headroom, then data: the data area starts at slot + headroom */
 	uint32_t headroom;  /* bytes before the data area */
 	uint32_t capacity;  /* bytes of the data area */
 	uint32_t index;     /* of this chunk in its ring */
