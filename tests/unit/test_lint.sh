@@ -55,7 +55,7 @@ printf '%s\n' "$licence" >include/sluice/block.h
 expect spdx 'GPL-2.0-only'
 echo '/* TO''DO */' >>daemon/ring/ring.c
 expect words 'daemon/ring/ring.c:4'
-yes '' | head -n 600 >>daemon/ring/ring.c
+printf '\n%.0s' {1..600} >>daemon/ring/ring.c
 expect size '603 lines'
 echo '#include <link/link.h>' >>daemon/ring/ring.c
 expect layers 'daemon/ring must not see link/'
