@@ -31,7 +31,7 @@ enum {
 	DIRECTORY_URL_MAX = 256,
 	DIRECTORY_KEY_MAX = 256,       /* bytes, NUL included, prefix not */
 	DIRECTORY_VALUE_MAX = 1 << 20, /* bytes of a value */
-	DIRECTORY_ENTRIES_MAX = 4096,  /* of one range */
+	DIRECTORY_ENTRIES_MAX = 16384, /* of one list or watch */
 	DIRECTORY_LEASED_MAX = 64,     /* leased keys of one member */
 	DIRECTORY_WATCHES_MAX = 8,
 };
