@@ -34,6 +34,7 @@ enum {
 	LINK_ENDPOINT_MAX = 256, /* bytes, NUL included */
 	LINK_PEERS_MAX = 64,     /* of one receiver */
 	LINK_POLL_MAX = 96,
+	LINK_IO_THREADS_MAX = 16,
 };
 
 /* Counters of one end; one writer, any reader. */

@@ -58,7 +58,7 @@ enum sluice_wire_type {
 	SLUICE_WIRE_HEARTBEAT = 9, /* either way: no body; carries credit_limit */
 };
 
-/* sluice_wire_envelope.flags */
+/* sluice_wire_envelope.flags, of a chunk */
 enum {
 	SLUICE_WIRE_LAST_PART = 1 << 0, /* no further block of this (run, sector) will come */
 	SLUICE_WIRE_RESENT = 1 << 1,    /* may have been received before */
@@ -74,10 +74,11 @@ struct sluice_wire_envelope {
 	struct sluice_le32 epoch;         /* of the scan's plan */
 	struct sluice_le64 run;           /* chunk: run number */
 	struct sluice_le64 credit_limit;  /* receiver -> sender: cumulative, see above */
-	struct sluice_le32 session;       /* given by the receiver in its welcome; 0 in hello */
+	struct sluice_le32 session;       /* given by the receiver in its welcome; 0 in hello,
+					     and in a refuse that answers one */
 	struct sluice_le16 sector;        /* chunk, scan-end: sector number */
 	struct sluice_le16 part;          /* chunk: 0, 1, ... within (run, sector) */
-	struct sluice_le16 count;         /* entries of the first kind */
+	struct sluice_le16 count;         /* entries of the first kind; 1 for a fixed body */
 	struct sluice_le16 rejects;       /* ack: entries of the second kind */
 	struct sluice_le16 flags;         /* SLUICE_WIRE_... */
 	struct sluice_le16 reserved;      /* 0 */
@@ -100,15 +101,17 @@ struct sluice_wire_hello {
 	struct sluice_le16 role;         /* enum sluice_wire_role */
 	struct sluice_le16 sector;       /* a source's sector, else 0 */
 	struct sluice_le32 payload_max;  /* bytes of a chunk's payload this side can take */
+	struct sluice_le32 instance;     /* random per sender opened, not 0; a welcome echoes it */
+	struct sluice_le32 attempt;      /* counts the sessions this sender asked for; echoed */
 	struct sluice_le32 reserved;     /* 0 */
-	char name[SLUICE_WIRE_NAME_MAX]; /* member's id, NUL-terminated */
+	char name[SLUICE_WIRE_NAME_MAX]; /* member's id: printable, no spaces, NUL-padded */
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_wire_hello) == 80, "hello is 80 bytes");
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_wire_hello) == 88, "hello is 88 bytes");
 
 struct sluice_wire_refuse {
-	struct sluice_le32 code; /* an errno, positive */
-	struct sluice_le32 reserved;
-	char text[120]; /* one line for humans, NUL-terminated */
+	struct sluice_le32 code;     /* an errno, positive */
+	struct sluice_le32 reserved; /* 0 */
+	char text[120];              /* one line for humans, printable, NUL-padded */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_wire_refuse) == 128, "refuse is 128 bytes");
 
@@ -162,8 +165,8 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_wire_ack) == 16, "ack entry is 16 byte
 struct sluice_wire_reject {
 	struct sluice_le64 frame;
 	struct sluice_le16 sector;
-	struct sluice_le16 cause; /* enum sluice_loss */
-	struct sluice_le32 reserved;
+	struct sluice_le16 cause;    /* enum sluice_loss */
+	struct sluice_le32 reserved; /* 0 */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_wire_reject) == 16, "reject entry is 16 bytes");
 
