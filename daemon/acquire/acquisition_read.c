@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reader thread: source -> ring -> parcels.
+ *
+ * Runs are closed in order. What is unseen of a run when a later one begins is lost: to the
+ * board's gap, or, right before a block that came after bytes which are no block, to those. A
+ * block of a run that is closed is refused, and the cause of its loss becomes `sequence`.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <base/clock.h>
+#include <base/error.h>
+#include <base/log.h>
+
+#include "acquisition.h"
+
+#define TICK_NS UINT64_C(50000000)
+
+static void add(_Atomic uint64_t *counter, uint64_t n)
+{
+	/* One writer: no locked instruction. */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+static void wait_for_wake(struct acquisition *a)
+{
+	struct pollfd fd = { .fd = a->reader_wake, .events = POLLIN };
+	uint64_t count;
+
+	if (poll(&fd, 1, ms_from_ns(TICK_NS)) > 0)
+		(void)!read(a->reader_wake, &count, sizeof(count));
+}
+
+static struct outlet *route(const struct acquisition *a, uint64_t run)
+{
+	return a->outlet[plan_route(a->plan, run)];
+}
+
+static uint64_t run_first_frame(const struct acquisition *a, uint64_t run)
+{
+	return run * a->plan->run_frames;
+}
+
+static uint64_t run_length(const struct acquisition *a, uint64_t run)
+{
+	const uint64_t left = a->plan->frames_expected - run_first_frame(a, run);
+
+	return left < a->plan->run_frames ? left : a->plan->run_frames;
+}
+
+/* A parcel, as soon as one is free: parcels come home with every acknowledgement or giving up. */
+static struct parcel *get_parcel(struct acquisition *a, struct outlet *outlet)
+{
+	struct parcel *parcel;
+
+	while (outlet_parcel(outlet, &parcel) < 0) {
+		add(&a->stats.waits_for_parcel, 1);
+		wait_for_wake(a);
+	}
+	return parcel;
+}
+
+static void push_void(struct acquisition *a, uint64_t run, uint16_t part)
+{
+	struct outlet *outlet = route(a, run);
+	struct parcel *parcel = get_parcel(a, outlet);
+
+	parcel->run = run;
+	parcel->part = part;
+	parcel->flags = SLUICE_WIRE_LAST_PART;
+	outlet_push(outlet, parcel);
+}
+
+/* The open run gets its last part; the next run opens. */
+static void close_run(struct acquisition *a)
+{
+	if (!a->last_told)
+		push_void(a, a->run, a->part);
+	a->run++;
+	a->run_seen = 0;
+	a->part = 0;
+	a->last_told = false;
+}
+
+static void lose_unseen(struct acquisition *a, uint64_t first, uint64_t end, enum sluice_loss cause)
+{
+	for (uint64_t f = first; f < end; f++) {
+		if (tally_fate(a->tally, f) == TALLY_UNSEEN)
+			(void)tally_set(a->tally, f, 1, TALLY_LOST + cause);
+	}
+}
+
+/* Closes runs until @run is open. */
+static void advance_to(struct acquisition *a, uint64_t run, enum sluice_loss cause)
+{
+	const uint64_t first = run_first_frame(a, a->run);
+	const uint64_t frames = a->plan->frames_expected;
+	const uint64_t end = run_first_frame(a, run) < frames ? run_first_frame(a, run) : frames;
+
+	if (run > a->run)
+		lose_unseen(a, first, end, cause);
+	while (a->run < run)
+		close_run(a);
+}
+
+/*
+ * Judges one block. True: it belongs to the run that is open now (runs before it may have been
+ * closed by it), and is to be sent.
+ */
+static bool admit(struct acquisition *a, const struct sluice_wire_block *block)
+{
+	const uint64_t frame = sluice_u64(block->frame);
+	const uint64_t run = frame / a->plan->run_frames;
+	const bool after_skip = sluice_u16(block->reserved) & SOURCE_BLOCK_AFTER_SKIP;
+
+	if (frame >= a->plan->frames_expected) {
+		add(&a->stats.blocks_refused, 1);
+		return false;
+	}
+	if (run < a->run || tally_fate(a->tally, frame) != TALLY_UNSEEN) {
+		add(&a->stats.blocks_refused, 1);
+		/* A second copy of a frame changes nothing; a late one names its own loss better.
+		 */
+		if (tally_fate(a->tally, frame) == TALLY_LOST + SLUICE_LOSS_GAP)
+			tally_recause(a->tally, frame, SLUICE_LOSS_SEQUENCE);
+		return false;
+	}
+	if (after_skip && frame > a->next_frame)
+		lose_unseen(a, a->next_frame, frame, SLUICE_LOSS_HEADER);
+	if (frame >= a->next_frame)
+		a->next_frame = frame + 1;
+	return true;
+}
+
+/* A stretch of blocks of one run within a chunk. */
+struct stretch {
+	uint64_t run;
+	uint32_t first, count; /* entries in the chunk's table */
+};
+
+static void push_stretch(struct acquisition *a, struct chunk *chunk, const struct stretch *s)
+{
+	struct outlet *outlet = route(a, s->run);
+	struct parcel *parcel = get_parcel(a, outlet);
+	struct sluice_wire_block *table = &chunk->table[s->first];
+	const uint32_t base = sluice_u32(table[0].offset);
+	const uint32_t end = sluice_u32(table[s->count - 1].offset) + a->args.sector_bytes;
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		table[i].offset = sluice_le32(sluice_u32(table[i].offset) - base);
+		table[i].reserved = sluice_le16(0);
+	}
+	a->run_seen += s->count;
+	parcel->run = s->run;
+	parcel->part = a->part++;
+	parcel->chunk = chunk;
+	parcel->table = table;
+	parcel->block_count = (uint16_t)s->count;
+	parcel->payload = chunk->slot + base;
+	parcel->payload_bytes = end - base;
+	if (a->run_seen == run_length(a, s->run)) {
+		parcel->flags = SLUICE_WIRE_LAST_PART;
+		a->last_told = true;
+	}
+	outlet_push(outlet, parcel);
+}
+
+/*
+ * Throws out of the table what is not admitted, and finds the stretches. Runs are not closed
+ * yet: first the chunk must be given to all the outlets that will hold it.
+ */
+static uint32_t find_stretches(struct acquisition *a, struct chunk *chunk, uint32_t entries,
+			       struct stretch *stretch)
+{
+	const uint64_t open_run = a->run;
+	uint32_t kept = 0, count = 0;
+
+	for (uint32_t i = 0; i < entries; i++) {
+		const struct sluice_wire_block block = chunk->table[i];
+		const uint64_t run = sluice_u64(block.frame) / a->plan->run_frames;
+
+		if (!admit(a, &block))
+			continue;
+		/* From here on blocks of earlier runs are late. */
+		a->run = run;
+		(void)tally_set(a->tally, sluice_u64(block.frame), 1, TALLY_SEEN);
+		chunk->table[kept] = block;
+		if (count > 0 && stretch[count - 1].run == run) {
+			stretch[count - 1].count++;
+		} else {
+			stretch[count++] =
+				(struct stretch){ .run = run, .first = kept, .count = 1 };
+		}
+		kept++;
+	}
+	a->run = open_run;
+	add(&a->stats.blocks, kept);
+	return count;
+}
+
+static void send_chunk(struct acquisition *a, struct chunk *chunk, uint32_t entries)
+{
+	struct stretch stretch[SLUICE_WIRE_BLOCKS_MAX];
+	uint32_t parcels[RING_HOLDERS_MAX] = { 0 };
+	uint32_t count, holders = 0;
+
+	assert(entries <= SLUICE_WIRE_BLOCKS_MAX);
+	count = find_stretches(a, chunk, entries, stretch);
+	ring_filled(a->args.ring, chunk, entries);
+	if (count == 0) {
+		ring_discard(a->args.ring, chunk);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		const unsigned int holder = plan_route(a->plan, stretch[i].run);
+
+		parcels[holder]++;
+		holders |= UINT32_C(1) << holder;
+	}
+	for (unsigned int h = 0; h < a->outlet_count; h++) {
+		if (parcels[h] > 0)
+			outlet_expect(a->outlet[h], chunk, parcels[h]);
+	}
+	ring_give(a->args.ring, chunk, holders);
+	for (uint32_t i = 0; i < count; i++) {
+		advance_to(a, stretch[i].run, SLUICE_LOSS_GAP);
+		push_stretch(a, chunk, &stretch[i]);
+	}
+}
+
+static void post_free_chunks(struct acquisition *a)
+{
+	while (a->posted < a->args.depth) {
+		struct chunk *chunk = ring_take(a->args.ring);
+		struct source_buffer buffer;
+
+		if (!chunk)
+			return;
+		buffer = (struct source_buffer){ .slot = chunk->slot,
+						 .headroom = chunk->headroom,
+						 .capacity = chunk->capacity,
+						 .table = chunk->table,
+						 .table_max = chunk->table_max,
+						 .cookie = chunk->index };
+		if (source_post(a->args.source, &buffer) < 0) {
+			ring_untake(a->args.ring, chunk);
+			return;
+		}
+		a->posted++;
+	}
+}
+
+static enum sluice_loss cause_of_end(enum source_end end)
+{
+	switch (end) {
+	case SOURCE_END_STALL:
+		return SLUICE_LOSS_STALL;
+	case SOURCE_END_READ:
+		return SLUICE_LOSS_READ;
+	case SOURCE_END_STOPPED:
+		return SLUICE_LOSS_ABORT;
+	case SOURCE_END_COMPLETE:
+		return SLUICE_LOSS_GAP;
+	case SOURCE_END_NONE:
+	case SOURCE_END_CUT:
+		break;
+	}
+	return SLUICE_LOSS_CUT;
+}
+
+static void take_fill(struct acquisition *a, const struct source_fill *fill)
+{
+	struct chunk *chunk = ring_chunk(a->args.ring, fill->cookie);
+
+	assert(a->posted > 0);
+	a->posted--;
+	add(&a->stats.bytes, fill->bytes_read);
+	if (fill->block_count == 0)
+		ring_untake(a->args.ring, chunk);
+	else
+		send_chunk(a, chunk, fill->block_count);
+}
+
+/* Until the source says that it was all. */
+static enum source_end read_all(struct acquisition *a)
+{
+	struct source_fill fill;
+	int ret;
+
+	for (;;) {
+		if (atomic_load(&a->abort))
+			source_interrupt(a->args.source);
+		post_free_chunks(a);
+		if (a->posted == 0 && !atomic_load(&a->abort)) {
+			/* Every chunk is on its way: the board waits, by the policy `block`. */
+			add(&a->stats.waits_for_chunk, 1);
+			wait_for_wake(a);
+			continue;
+		}
+		ret = source_reap(a->args.source, TICK_NS, &fill);
+		if (ret == -EAGAIN)
+			continue;
+		if (ret < 0) {
+			log_err("board %s: reading failed: %s", a->args.id, error_name(ret));
+			return SOURCE_END_READ;
+		}
+		if (fill.has_buffer)
+			take_fill(a, &fill);
+		if (fill.end == SOURCE_END_READ)
+			log_err("board %s: reading failed: %s", a->args.id, error_name(fill.error));
+		if (fill.end != SOURCE_END_NONE)
+			return fill.end;
+	}
+}
+
+/* Buffers that were posted and came back unfilled. */
+static void take_back_chunks(struct acquisition *a)
+{
+	for (uint32_t i = 0; i < ring_chunk_count(a->args.ring); i++) {
+		struct chunk *chunk = ring_chunk(a->args.ring, i);
+
+		if (atomic_load_explicit(&chunk->state, memory_order_acquire) == CHUNK_FILLING)
+			ring_untake(a->args.ring, chunk);
+	}
+	a->posted = 0;
+}
+
+static enum source_end acquire(struct acquisition *a)
+{
+	const struct scan_plan *plan = a->plan;
+	const struct source_scan scan = {
+		.scan = plan->scan,
+		.scan_columns = plan->scan_columns,
+		.scan_rows = plan->scan_rows,
+		.frames_expected = plan->frames_expected,
+		.run_frames = plan->run_frames,
+		.stall_ns = a->args.stall_ns,
+	};
+	struct sluice_error error = { 0 };
+	enum source_end end;
+
+	if (source_start(a->args.source, &scan, &error) < 0) {
+		log_err("board %s: cannot start scan %" PRIu32 ": %s", a->args.id, plan->scan,
+			error.text);
+		return SOURCE_END_READ;
+	}
+	end = read_all(a);
+	source_stop(a->args.source);
+	take_back_chunks(a);
+	return end;
+}
+
+void *acquisition_reader(void *arg)
+{
+	struct acquisition *a = arg;
+	struct sluice_error error = { 0 };
+	enum source_end end = SOURCE_END_STOPPED;
+
+	if (thread_pin_to_node(a->args.node, &error) < 0)
+		log_warn("board %s: %s", a->args.id, error.text);
+	/* Armed: whoever armed runs or aborts it; the daemon's end is an abort too. */
+	while (!atomic_load(&a->go) && !atomic_load(&a->abort))
+		wait_for_wake(a);
+	if (!atomic_load(&a->abort))
+		end = acquire(a);
+	/* What has not come by now will not: name it, and close every run that is left. */
+	advance_to(a, plan_runs(a->plan), cause_of_end(end));
+	for (unsigned int i = 0; i < a->outlet_count; i++)
+		outlet_finish(a->outlet[i]);
+	atomic_store(&a->reader_done, true);
+	(void)!write(a->args.wake, &(uint64_t){ 1 }, sizeof(uint64_t));
+	return NULL;
+}

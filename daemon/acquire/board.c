@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/clock.h>
+#include <base/error.h>
+
+#include "acquisition.h"
+#include "board.h"
+
+const char *const board_huge_pages[] = { "none", "2M", "1G", NULL };
+const char *const board_framings[] = { "sluice", "4dcamera-v5", "4dcamera-v4", "merlin-mib", NULL };
+
+static const uint64_t huge_page_bytes[] = { 0, UINT64_C(2) << 20, UINT64_C(1) << 30 };
+
+/* The longest header of any framing before a block's pixels, bytes: Merlin's text header. */
+enum {
+	BLOCK_HEADER_MAX = 1024
+};
+
+struct board {
+	struct board_config config;
+	const struct board_common *common;
+	char id[SLUICE_WIRE_NAME_MAX];
+	int wake;
+	struct ring *ring;
+	struct source *source;
+	struct acquisition *acquisition;
+	bool aborted;
+	uint64_t skipped_before; /* source_stats when the scan was armed */
+};
+
+static void source_arguments(const struct board *b, struct source_args *ret_args)
+{
+	*ret_args = (struct source_args){
+		.spec = b->config.source,
+		.framing = board_framings[b->config.framing],
+		.sector = (uint16_t)b->config.sector,
+		.geometry = b->common->geometry,
+		.depth = b->config.depth,
+		.frames_per_s = b->config.frames_per_s,
+		.loops = b->config.loops,
+	};
+}
+
+/* The geometry comes from the data where the configuration says none: ask before the ring is cut.
+ */
+static int find_geometry(const struct board *b, struct sluice_geometry *ret_geometry,
+			 struct sluice_error *reterr)
+{
+	struct source_args args;
+	struct source *source;
+	int ret;
+
+	source_arguments(b, &args);
+	ret = source_open(&args, &source, reterr);
+	if (ret < 0)
+		return ret;
+	*ret_geometry = source_info(source)->geometry;
+	source_close(source);
+	return 0;
+}
+
+static int open_ring(struct board *b, const struct sluice_geometry *geometry,
+		     struct sluice_error *reterr)
+{
+	const uint64_t block = sluice_sector_bytes(geometry) + BLOCK_HEADER_MAX;
+	const uint64_t chunk = block * b->common->run_frames;
+	struct ring_args args = {
+		.chunks = b->common->chunks,
+		.headroom_bytes = (uint32_t)block,
+		.blocks_max = SLUICE_WIRE_BLOCKS_MAX,
+		.memory = { .node = b->config.node,
+			    .huge_page_bytes = huge_page_bytes[b->common->huge_pages],
+			    .allow_wrong_node = b->common->allow_wrong_node,
+			    .allow_ordinary_pages = !b->common->require_huge_pages,
+			    .allow_unlocked = !b->common->require_locked },
+	};
+
+	if (chunk > SLUICE_WIRE_PAYLOAD_MAX)
+		return error_set(reterr, -ERANGE,
+				 "run_frames %u of %" PRIu64
+				 " bytes are over %d bytes a chunk: lower "
+				 "run_frames",
+				 b->common->run_frames, block, SLUICE_WIRE_PAYLOAD_MAX);
+	args.chunk_bytes = (uint32_t)chunk;
+	return ring_open(&args, &b->ring, reterr);
+}
+
+static int open_source(struct board *b, const struct sluice_geometry *geometry,
+		       struct sluice_error *reterr)
+{
+	const struct arena *arena = ring_arena(b->ring);
+	struct source_args args;
+
+	source_arguments(b, &args);
+	args.geometry = *geometry;
+	args.memory = arena->base;
+	args.memory_bytes = arena->bytes;
+	return source_open(&args, &b->source, reterr);
+}
+
+int board_open(const struct board_config *config, const struct board_common *common, int wake,
+	       struct board **ret_board, struct sluice_error *reterr)
+{
+	struct board *b = calloc(1, sizeof(*b));
+	struct sluice_geometry geometry;
+	int ret;
+
+	if (!b)
+		return error_set(reterr, -ENOMEM, "board %s: out of memory", config->name);
+	b->config = *config;
+	b->common = common;
+	b->wake = wake;
+	(void)snprintf(b->id, sizeof(b->id), "%s/%s", common->server, config->name);
+	ret = find_geometry(b, &geometry, reterr);
+	if (ret == 0)
+		ret = open_ring(b, &geometry, reterr);
+	if (ret == 0)
+		ret = open_source(b, &geometry, reterr);
+	if (ret < 0) {
+		board_close(b);
+		return error_prefix(reterr, ret, "board %s", config->name);
+	}
+	*ret_board = b;
+	return 0;
+}
+
+void board_close(struct board *board)
+{
+	if (!board)
+		return;
+	acquisition_close(board->acquisition);
+	source_close(board->source);
+	ring_close(board->ring);
+	free(board);
+}
+
+const char *board_id(const struct board *board)
+{
+	return board->id;
+}
+
+uint16_t board_sector(const struct board *board)
+{
+	return (uint16_t)board->config.sector;
+}
+
+const struct source_info *board_info(const struct board *board)
+{
+	return source_info(board->source);
+}
+
+const struct source_stats *board_source_stats(const struct board *board)
+{
+	return source_stats(board->source);
+}
+
+const struct ring *board_ring(const struct board *board)
+{
+	return board->ring;
+}
+
+const char *board_note(const struct board *board)
+{
+	return ring_arena(board->ring)->note;
+}
+
+enum scan_state board_state(const struct board *board)
+{
+	const struct acquisition *a = board->acquisition;
+
+	if (!a)
+		return SCAN_IDLE;
+	if (acquisition_done(a))
+		return SCAN_DONE;
+	if (atomic_load(&a->reader_done))
+		return SCAN_DRAINING;
+	return atomic_load(&a->go) ? SCAN_ACQUIRING : SCAN_ARMED;
+}
+
+uint32_t board_scan(const struct board *board)
+{
+	return board->acquisition ? board->acquisition->plan->scan : 0;
+}
+
+static int check_plan(const struct board *board, const struct scan_plan *plan,
+		      struct sluice_error *reterr)
+{
+	const struct sluice_geometry *mine = &source_info(board->source)->geometry;
+	const struct sluice_geometry *asked = &plan->geometry;
+
+	if (board->acquisition)
+		return error_set(reterr, -EBUSY, "board %s is still in scan %" PRIu32, board->id,
+				 board_scan(board));
+	if (mine->sectors != asked->sectors || mine->layout != asked->layout ||
+	    mine->rows != asked->rows || mine->columns != asked->columns ||
+	    mine->pixel != asked->pixel)
+		return error_set(
+			reterr, -EINVAL,
+			"board %s reads %u x %u pixels in %u sectors, the plan wants %u x %u "
+			"in %u",
+			board->id, mine->columns, mine->rows, mine->sectors, asked->columns,
+			asked->rows, asked->sectors);
+	if (plan->run_frames > board->common->run_frames)
+		return error_set(reterr, -ERANGE,
+				 "board %s: run_frames %u of the plan is over the configured %u",
+				 board->id, plan->run_frames, board->common->run_frames);
+	if (plan->aggregator_count > RING_HOLDERS_MAX)
+		return error_set(reterr, -ENOSPC, "board %s: %u aggregators; allowed: 1 to %d",
+				 board->id, plan->aggregator_count, RING_HOLDERS_MAX);
+	return 0;
+}
+
+int board_arm(struct board *board, const struct scan_plan *plan, struct sluice_error *reterr)
+{
+	const struct board_common *common = board->common;
+	const struct acquisition_args args = {
+		.plan = plan,
+		.id = board->id,
+		.sector = (uint16_t)board->config.sector,
+		.node = board->config.node,
+		.depth = board->config.depth,
+		.io_threads = common->io_threads,
+		.stall_ns = common->stall_timeout_ms * NS_PER_MS,
+		.give_up_ns = common->give_up_ms * NS_PER_MS,
+		.sector_bytes = (uint32_t)sluice_sector_bytes(&plan->geometry),
+		.source = board->source,
+		.ring = board->ring,
+		.wake = board->wake,
+	};
+	int ret = check_plan(board, plan, reterr);
+
+	if (ret < 0)
+		return ret;
+	board->aborted = false;
+	board->skipped_before = atomic_load(&source_stats(board->source)->bytes_skipped);
+	return acquisition_open(&args, &board->acquisition, reterr);
+}
+
+int board_wait_ready(struct board *board, uint64_t deadline_ns, struct sluice_error *reterr)
+{
+	for (unsigned int i = 0; i < board->acquisition->outlet_count; i++) {
+		const int ret = outlet_wait_up(board->acquisition->outlet[i], deadline_ns, reterr);
+
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+void board_run(struct board *board)
+{
+	if (board->acquisition)
+		acquisition_run(board->acquisition);
+}
+
+void board_abort(struct board *board)
+{
+	if (!board->acquisition)
+		return;
+	board->aborted = true;
+	acquisition_abort(board->acquisition);
+}
+
+void board_disarm(struct board *board)
+{
+	acquisition_close(board->acquisition);
+	board->acquisition = NULL;
+}
+
+int board_collect(struct board *board, uint32_t *ret_scan, char **ret_half)
+{
+	struct acquisition *a = board->acquisition;
+	struct source_board_counters board_counts;
+	struct half_counts counts;
+	char *half;
+
+	if (!a || !acquisition_done(a))
+		return -EAGAIN;
+	counts = (struct half_counts){
+		.blocks_read = atomic_load(&a->stats.blocks) +
+			       atomic_load(&a->stats.blocks_refused),
+		.bytes_read = atomic_load(&a->stats.bytes),
+		.bytes_skipped = atomic_load(&source_stats(board->source)->bytes_skipped) -
+				 board->skipped_before,
+	};
+	if (!board->aborted && source_board_counters(board->source, &board_counts) == 0) {
+		counts.board_known = true;
+		counts.board_generated = board_counts.blocks_generated;
+		counts.board_sent = board_counts.blocks_sent;
+		counts.board_dropped = board_counts.blocks_dropped;
+	}
+	half = half_encode_board(a->tally, board->id, a->plan->scan,
+				 board->aborted ? SCAN_ABORTED : SCAN_DONE, &counts);
+	if (!half)
+		return -ENOMEM;
+	*ret_scan = a->plan->scan;
+	*ret_half = half;
+	board_disarm(board);
+	return 0;
+}
+
+const struct outlet *board_outlet(const struct board *board, unsigned int i)
+{
+	const struct acquisition *a = board->acquisition;
+
+	return a && i < a->outlet_count ? a->outlet[i] : NULL;
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sluiced - reads the boards of one server into rings and sends their chunks to the aggregators.
+ *
+ * The main thread is the control thread: it collects scans that are done, publishes their halves
+ * of the ledger, and ends the daemon. Plans come on the member's threads.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <base/clock.h>
+#include <base/error.h>
+#include <base/log.h>
+#include <link/link.h>
+#include <member/member.h>
+
+#include "board.h"
+#include "config.h"
+#include "status.h"
+
+/* Of the second in which an arming must be answered, what connecting may take. */
+#define READY_NS (600 * NS_PER_MS)
+/* After SIGTERM, for what was read to be delivered. */
+#define SHUTDOWN_NS (8 * NS_PER_S)
+
+enum {
+	TICK_MS = 500
+};
+
+struct daemon {
+	struct sluiced_config config;
+	pthread_mutex_t lock; /* boards: the member's threads and the main thread */
+	struct board *board[BOARDS_MAX];
+	unsigned int board_count;
+	int wake;
+	struct member *member;
+	/* Halves that the directory would not take yet; one per board. */
+	char *unpublished[BOARDS_MAX];
+	uint32_t unpublished_scan[BOARDS_MAX];
+};
+
+/* ---- plans ------------------------------------------------------------------------------ */
+
+static void disarm_all(struct daemon *d)
+{
+	for (unsigned int i = 0; i < d->board_count; i++) {
+		if (board_state(d->board[i]) == SCAN_ARMED)
+			board_disarm(d->board[i]);
+	}
+}
+
+static int arm_all(struct daemon *d, const struct scan_plan *plan, struct sluice_error *reterr)
+{
+	const uint64_t deadline_ns = now_ns() + READY_NS;
+	int ret = 0;
+
+	for (unsigned int i = 0; ret == 0 && i < d->board_count; i++)
+		ret = board_arm(d->board[i], plan, reterr);
+	for (unsigned int i = 0; ret == 0 && i < d->board_count; i++)
+		ret = board_wait_ready(d->board[i], deadline_ns, reterr);
+	return ret;
+}
+
+static int prepare(void *ctx, const struct scan_plan *plan, struct sluice_error *reterr)
+{
+	struct daemon *d = ctx;
+	int ret;
+
+	(void)pthread_mutex_lock(&d->lock);
+	disarm_all(d); /* an earlier plan that was never run */
+	ret = arm_all(d, plan, reterr);
+	if (ret < 0)
+		disarm_all(d);
+	(void)pthread_mutex_unlock(&d->lock);
+	if (ret == 0)
+		log_info("scan %" PRIu32 ": armed, %" PRIu64 " frames", plan->scan,
+			 plan->frames_expected);
+	return ret;
+}
+
+static void run(void *ctx, const struct scan_plan *plan)
+{
+	struct daemon *d = ctx;
+
+	log_info("scan %" PRIu32 ": acquiring", plan->scan);
+	(void)pthread_mutex_lock(&d->lock);
+	for (unsigned int i = 0; i < d->board_count; i++)
+		board_run(d->board[i]);
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
+static void abort_all(struct daemon *d)
+{
+	(void)pthread_mutex_lock(&d->lock);
+	for (unsigned int i = 0; i < d->board_count; i++) {
+		if (board_state(d->board[i]) != SCAN_DONE)
+			board_abort(d->board[i]);
+	}
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
+static void abort_scan(void *ctx, uint32_t scan)
+{
+	log_warn("scan %" PRIu32 ": aborted", scan);
+	abort_all(ctx);
+}
+
+static void add_status(void *ctx, json_t *status)
+{
+	struct daemon *d = ctx;
+
+	(void)pthread_mutex_lock(&d->lock);
+	status_add_boards(status, d->board, d->board_count);
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
+static void add_metrics(void *ctx, struct metrics *m)
+{
+	struct daemon *d = ctx;
+
+	(void)pthread_mutex_lock(&d->lock);
+	status_add_metrics(m, d->board, d->board_count);
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
+static const struct member_ops ops = {
+	.prepare = prepare,
+	.run = run,
+	.abort = abort_scan,
+	.status = add_status,
+	.metrics = add_metrics,
+};
+
+/* ---- opening and closing ------------------------------------------------------------------ */
+
+static int describe_board(const struct daemon *d, unsigned int i, struct member_entry *entry)
+{
+	const struct source_info *info = board_info(d->board[i]);
+	json_t *root = json_pack(
+		"{s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:o}", "server",
+		d->config.common.server, "sector", board_sector(d->board[i]), "name", info->name,
+		"framing", board_framings[d->config.board[i].framing], "scan_columns",
+		(json_int_t)info->scan_columns, "scan_rows", (json_int_t)info->scan_rows, "frames",
+		(json_int_t)info->frames, "node", d->config.board[i].node, "run_frames",
+		d->config.common.run_frames, "geometry", geometry_to_json(&info->geometry));
+	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+	int ret = text && strlen(text) < sizeof(entry->info) ? 0 : -ENOMEM;
+
+	if (ret == 0) {
+		(void)strcpy(entry->id, board_id(d->board[i]));
+		(void)strcpy(entry->info, text);
+	}
+	free(text);
+	json_decref(root);
+	return ret;
+}
+
+static int open_boards(struct daemon *d, struct sluice_error *reterr)
+{
+	for (unsigned int i = 0; i < d->config.board_count; i++) {
+		int ret = board_open(&d->config.board[i], &d->config.common, d->wake, &d->board[i],
+				     reterr);
+
+		if (ret < 0)
+			return ret;
+		d->board_count++;
+		/* The same lack for every board: said once. */
+		if (board_note(d->board[i])[0] != '\0' &&
+		    (i == 0 || strcmp(board_note(d->board[i]), board_note(d->board[i - 1])) != 0))
+			log_warn("board %s: %s", board_id(d->board[i]), board_note(d->board[i]));
+	}
+	return 0;
+}
+
+static int join(struct daemon *d, struct sluice_error *reterr)
+{
+	struct member_entry entry[BOARDS_MAX];
+	const struct member_args args = {
+		.kind = MEMBER_BOARD,
+		.entries = entry,
+		.entry_count = d->board_count,
+		.listen = d->config.member.control,
+		.directory = member_directory_args(&d->config.member),
+		.ops = &ops,
+		.ctx = d,
+		.closes_ledgers = true,
+	};
+
+	for (unsigned int i = 0; i < d->board_count; i++) {
+		int ret = describe_board(d, i, &entry[i]);
+
+		if (ret < 0)
+			return error_set(reterr, ret, "board %s: cannot be described",
+					 board_id(d->board[i]));
+	}
+	return member_open(&args, &d->member, reterr);
+}
+
+static void close_all(struct daemon *d)
+{
+	member_close(d->member);
+	for (unsigned int i = 0; i < d->board_count; i++) {
+		board_close(d->board[i]);
+		free(d->unpublished[i]);
+	}
+	if (d->wake >= 0)
+		(void)close(d->wake);
+	(void)pthread_mutex_destroy(&d->lock);
+}
+
+/* ---- the control thread -------------------------------------------------------------------- */
+
+static void collect(struct daemon *d)
+{
+	(void)pthread_mutex_lock(&d->lock);
+	for (unsigned int i = 0; i < d->board_count; i++) {
+		if (!d->unpublished[i] &&
+		    board_collect(d->board[i], &d->unpublished_scan[i], &d->unpublished[i]) == 0)
+			log_info("scan %" PRIu32 ": board %s is done", d->unpublished_scan[i],
+				 board_id(d->board[i]));
+	}
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
+/* Not under the lock: the directory's answer may take seconds. */
+static void publish(struct daemon *d)
+{
+	for (unsigned int i = 0; i < d->board_count; i++) {
+		struct sluice_error error = { 0 };
+
+		if (!d->unpublished[i])
+			continue;
+		if (member_publish_half(d->member, d->unpublished_scan[i], board_id(d->board[i]),
+					d->unpublished[i], &error) < 0) {
+			log_warn("scan %" PRIu32
+				 ": board %s: its account waits for the directory: %s",
+				 d->unpublished_scan[i], board_id(d->board[i]), error.text);
+			continue;
+		}
+		free(d->unpublished[i]);
+		d->unpublished[i] = NULL;
+	}
+}
+
+static bool is_busy(struct daemon *d)
+{
+	bool busy = false;
+
+	(void)pthread_mutex_lock(&d->lock);
+	for (unsigned int i = 0; i < d->board_count; i++)
+		busy |= d->unpublished[i] || board_state(d->board[i]) != SCAN_IDLE;
+	(void)pthread_mutex_unlock(&d->lock);
+	return busy;
+}
+
+static void serve(struct daemon *d, int signals)
+{
+	struct pollfd fd[] = { { .fd = signals, .events = POLLIN },
+			       { .fd = d->wake, .events = POLLIN } };
+	uint64_t deadline_ns = UINT64_MAX, count;
+
+	while (now_ns() < deadline_ns) {
+		if (poll(fd, 2, TICK_MS) > 0 && fd[1].revents)
+			(void)!read(d->wake, &count, sizeof(count));
+		if (fd[0].revents) {
+			struct signalfd_siginfo info;
+
+			(void)!read(signals, &info, sizeof(info));
+			if (deadline_ns != UINT64_MAX)
+				return; /* a second signal: at once */
+			deadline_ns = now_ns() + SHUTDOWN_NS;
+			abort_all(d);
+		}
+		collect(d);
+		publish(d);
+		if (deadline_ns != UINT64_MAX && !is_busy(d))
+			return;
+	}
+}
+
+static int block_signals(struct sluice_error *reterr)
+{
+	sigset_t set;
+	int fd;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	/* Before any thread is made, so that all inherit it. */
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd < 0)
+		return error_set(reterr, neg_errno(), "no signalfd");
+	return fd;
+}
+
+static int daemon_main(struct daemon *d)
+{
+	struct sluice_error error = { 0 };
+	int signals = block_signals(&error), ret = signals;
+
+	if (ret < 0)
+		goto out;
+	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = d->wake < 0 ? error_set(&error, neg_errno(), "no eventfd") : open_boards(d, &error);
+	if (ret == 0)
+		ret = join(d, &error);
+	if (ret < 0)
+		goto out;
+	log_info("%u boards, status at %s/api/v1/status", d->board_count, member_url(d->member));
+	serve(d, signals);
+	log_info("ends");
+out:
+	if (ret < 0)
+		log_err("%s", error.text);
+	close_all(d);
+	if (signals >= 0)
+		(void)close(signals);
+	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+enum {
+	KEY_HELP_CONFIG = 256,
+	KEY_CHECK
+};
+
+static const struct argp_option options[] = {
+	{ "config", 'c', "FILE", 0, "configuration, YAML (required)", 0 },
+	{ "check", KEY_CHECK, NULL, 0, "read the configuration, say whether it is good, and end",
+	  0 },
+	{ "help-config", KEY_HELP_CONFIG, NULL, 0, "list the keys of the configuration and end",
+	  0 },
+	{ 0 },
+};
+
+struct arguments {
+	const char *config;
+	bool check, help_config;
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'c':
+		arguments->config = arg;
+		return 0;
+	case KEY_CHECK:
+		arguments->check = true;
+		return 0;
+	case KEY_HELP_CONFIG:
+		arguments->help_config = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "unexpected argument: %s", arg);
+		return EINVAL;
+	case ARGP_KEY_END:
+		if (!arguments->config && !arguments->help_config)
+			argp_error(state, "--config FILE is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const char *argp_program_version = "sluiced " SLUICE_VERSION;
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_option,
+		.doc = "Reads the boards of one server into rings and sends their chunks to the "
+		       "aggregators.",
+	};
+	static struct daemon d = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = -1 };
+	struct arguments arguments = { 0 };
+	struct sluice_error error = { 0 };
+
+	(void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	log_init("sluiced", LOG_LEVEL_INFO);
+	if (arguments.help_config) {
+		sluiced_config_init(&d.config);
+		config_describe(sluiced_config_rows, &d.config, stdout);
+		return EXIT_SUCCESS;
+	}
+	if (sluiced_config_load(arguments.config, &d.config, &error) < 0) {
+		log_err("%s", error.text);
+		return EXIT_FAILURE;
+	}
+	if (arguments.check) {
+		log_info("%s: good, %u boards", arguments.config, d.config.board_count);
+		return EXIT_SUCCESS;
+	}
+	log_init("sluiced", (enum log_level)d.config.member.log_level);
+	return daemon_main(&d);
+}
