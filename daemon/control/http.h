@@ -21,6 +21,7 @@ enum {
 	HTTP_CONNECTIONS_MAX = 32,
 	HTTP_BODY_MAX = 1 << 20, /* bytes of a request's body */
 	HTTP_IDLE_S = 10,        /* a connection that says nothing for so long is closed */
+	HTTP_REQUEST_S = 30, /* a request and its reply take no longer, however slowly they move */
 	HTTP_LISTEN_MAX = 128,
 };
 
