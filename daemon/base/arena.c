@@ -247,6 +247,7 @@ static int lock(const struct arena_args *args, struct arena *a, struct sluice_er
 {
 	struct rlimit limit = { 0 };
 	struct sluice_error text;
+	char limit_text[32] = "unlimited";
 	int ret;
 
 	if (mlock(a->base, a->bytes) == 0) {
@@ -255,10 +256,13 @@ static int lock(const struct arena_args *args, struct arena *a, struct sluice_er
 	}
 	ret = neg_errno();
 	(void)getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (limit.rlim_cur != RLIM_INFINITY)
+		(void)snprintf(limit_text, sizeof(limit_text), "%" PRIu64 " KiB",
+			       (uint64_t)limit.rlim_cur / 1024);
 	(void)error_set(&text, ret,
-			"memory: cannot lock %u MiB (%s), memlock is %" PRIu64
-			" KiB: `ulimit -l unlimited`, or LimitMEMLOCK=infinity in the systemd unit",
-			mib(a->bytes), error_name(ret), (uint64_t)limit.rlim_cur / 1024);
+			"memory: cannot lock %u MiB (%s), memlock is %s: `ulimit -l unlimited`, or "
+			"LimitMEMLOCK=infinity in the systemd unit",
+			mib(a->bytes), error_name(ret), limit_text);
 	if (!args->allow_unlocked)
 		return error_set(reterr, -EPERM, "%s", text.text);
 	note_add(a, text.text);

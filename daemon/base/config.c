@@ -56,26 +56,40 @@ static bool is_section(const struct config_row *rows, const char *path)
 	return false;
 }
 
-/* The words that may stand below @prefix ("" or "ring."), each once. */
-static void list_keys(const struct config_row *rows, const char *prefix, char *text, size_t size)
+/* The word of @row below @prefix ("" or "ring."), and its length; NULL: the row is elsewhere. */
+static const char *word_below(const struct config_row *row, const char *prefix, size_t *ret_len)
 {
 	const size_t skip = strlen(prefix);
-	const struct config_row *last = NULL;
+
+	if (strncmp(row->key, prefix, skip) != 0)
+		return NULL;
+	*ret_len = strcspn(row->key + skip, ".");
+	return row->key + skip;
+}
+
+/* The words that may stand below @prefix, each once. */
+static void list_keys(const struct config_row *rows, const char *prefix, char *text, size_t size)
+{
 	size_t used = 0;
 
 	text[0] = '\0';
 	for (const struct config_row *row = rows; row->key && used < size; row++) {
-		const int len = (int)strcspn(row->key + skip, ".");
+		const struct config_row *first = rows;
+		const char *word, *other;
+		size_t len, other_len;
 
-		if (strncmp(row->key, prefix, skip) != 0)
+		word = word_below(row, prefix, &len);
+		if (!word)
 			continue;
-		/* Rows of one section stand together. */
-		if (last && strncmp(last->key + skip, row->key + skip, (size_t)len) == 0 &&
-		    strcspn(last->key + skip, ".") == (size_t)len)
-			continue;
-		used += (size_t)snprintf(text + used, size - used, "%s%.*s", last ? ", " : "", len,
-					 row->key + skip);
-		last = row;
+		/* The row itself ends the search, if none before it has the word. */
+		for (;; first++) {
+			other = word_below(first, prefix, &other_len);
+			if (other && other_len == len && memcmp(other, word, len) == 0)
+				break;
+		}
+		if (first == row)
+			used += (size_t)snprintf(text + used, size - used, "%s%.*s",
+						 used > 0 ? ", " : "", (int)len, word);
 	}
 }
 
@@ -263,6 +277,11 @@ int config_parse(const char *name, const char *text, size_t len, const struct co
 	yaml_parser_t parser;
 	int ret;
 
+	/* A byte-order mark; libyaml drops it only where it may guess the encoding. */
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+		text += 3;
+		len -= 3;
+	}
 	ret = config_check_text(name, text, len, reterr);
 	if (ret < 0)
 		return ret;

@@ -9,10 +9,9 @@ static const char *type_name(enum config_type type)
 	switch (type) {
 	case CONFIG_F64:
 		return "decimal number";
-	case CONFIG_BOOL:
-		return "truth value";
 	case CONFIG_CHOICE:
 		return "one of";
+	case CONFIG_BOOL:
 	case CONFIG_STRING:
 	case CONFIG_STRINGS:
 	case CONFIG_LIST:
