@@ -28,8 +28,11 @@ struct sluice_error;
 struct source;
 
 enum {
-	SOURCE_DEPTH_MAX = 64,  /* reads in flight */
-	SOURCE_SPEC_MAX = 1024, /* bytes of a spec, NUL included */
+	SOURCE_DEPTH_MAX = 64,               /* reads in flight */
+	SOURCE_SPEC_MAX = 1024,              /* bytes of a spec, NUL included */
+	SOURCE_FILES_MAX = 512,              /* files of one sector */
+	SOURCE_FRAMES_MAX = 1 << 28,         /* frames of a scan, loops included */
+	SOURCE_BUFFER_BYTES_MAX = 256 << 20, /* data area of one buffer */
 };
 
 struct source_args {
@@ -45,7 +48,11 @@ struct source_args {
 	unsigned int depth;  /* reads in flight, 1 ... SOURCE_DEPTH_MAX */
 	double frames_per_s; /* files: pace of play-back; 0: flat out */
 	uint64_t loops;      /* files: times to play, frame numbers going on; at least 1 */
-	void *memory;        /* what all buffers lie in: registered with io_uring at open */
+	/*
+	 * What all buffers lie in: registered with io_uring at open. NULL: source_attach() gives
+	 * it later, for a caller who must know the geometry before there can be a ring.
+	 */
+	void *memory;
 	size_t memory_bytes;
 };
 
@@ -53,11 +60,14 @@ struct source_args {
  * headers. */
 struct source_info {
 	struct sluice_geometry geometry;
+	uint32_t header_bytes; /* of the framing, before the pixels of each block */
+	uint32_t block_bytes;  /* header and pixels: what headroom must hold */
 	uint32_t scan_columns; /* 0: the source follows whatever scan is armed */
 	uint32_t scan_rows;
 	uint64_t frames;     /* 0: likewise; loops included */
 	uint64_t first_scan; /* scan number in the recorded data; 0 where there is none */
 	char name[64];       /* board name or file, for logs */
+	char note[320];      /* what is lacking and the command that gives it; "" when nothing is */
 };
 
 struct source_scan {
@@ -80,22 +90,22 @@ struct source_buffer {
 	uint32_t cookie; /* the caller's; given back in the fill */
 };
 
-/* source_fill.block_flags, one byte beside each table entry is not needed: the first block after a
- * skip says so. */
+/* Set by the source in sluice_wire_block.reserved; the caller clears it before sending. */
 enum {
-	/* set by the source in sluice_wire_block.reserved; the caller clears it before sending */
 	SOURCE_BLOCK_AFTER_SKIP = 1 << 0, /* bytes that are no block stood before this one */
 };
 
 enum source_end {
 	SOURCE_END_NONE = 0, /* more will come */
-	SOURCE_END_COMPLETE, /* the board has sent all of the scan */
-	SOURCE_END_CUT,      /* the stream ended early */
+	SOURCE_END_COMPLETE, /* the last frame of the scan was seen, and nothing more will come */
+	SOURCE_END_CUT,      /* the stream or the files ended before the last frame */
 	SOURCE_END_STALL,
 	SOURCE_END_READ,    /* a read failed; source_fill.error says how */
 	SOURCE_END_STOPPED, /* source_interrupt() was called */
 };
 
+/* Either a buffer or an end. Buffers that are posted when the end comes are back after
+ * source_stop(). */
 struct source_fill {
 	uint32_t cookie;
 	uint32_t block_count; /* entries in the buffer's table, in order of arrival; may be 0 */
@@ -109,33 +119,60 @@ struct source_fill {
 /* Counters; one writer (the reader thread), any reader. */
 struct source_stats {
 	_Atomic uint64_t reads, bytes, blocks;
-	_Atomic uint64_t bad_magic, bad_length, bad_header_crc, bad_geometry,
-		bad_scan; /* blocks refused */
+	/* Blocks refused. bad_scan: another scan's number, or a frame number the scan does not
+	 * have. */
+	_Atomic uint64_t bad_magic, bad_length, bad_header_crc, bad_geometry, bad_scan;
+	_Atomic uint64_t duplicates; /* files: blocks of a frame that an earlier block has */
 	_Atomic uint64_t bytes_skipped, resyncs;
 	_Atomic uint64_t bytes_moved; /* copied by the CPU to join blocks that straddle two reads */
 };
 
+/*
+ * -EINVAL: an argument, or data that is not what is configured. -ENOENT, -ECONNREFUSED, -ENODEV,
+ * -EACCES: the board or file. -ETIMEDOUT: the board does not answer. -EBADMSG: no block in it.
+ * -ENOTSUP: a pixel format that Sluice does not read. -ENOSPC: a limit, named. -EPERM, -ENOSYS:
+ * io_uring is not to be had here.
+ */
 int source_open(const struct source_args *args, struct source **ret_source,
 		struct sluice_error *reterr);
+/*
+ * Registers the memory of all buffers, where source_open() was given none. Once, before
+ * source_start(). -EINVAL: there is one already, or it is empty. Where the memlock limit is too
+ * small, reads go into memory that is not registered, and source_info() has a note of it.
+ */
+int source_attach(struct source *source, void *memory, size_t memory_bytes,
+		  struct sluice_error *reterr);
 void source_close(struct source *source);
 const struct source_info *source_info(const struct source *source);
-/* Connects and arms the board. No bytes flow before buffers are posted. */
+/*
+ * Connects and arms the board. No bytes flow before buffers are posted. -EINVAL: a number, or the
+ * files hold a scan of another size. -EBUSY: a scan runs. Others as source_open().
+ */
 int source_start(struct source *source, const struct source_scan *scan,
 		 struct sluice_error *reterr);
-/* -ENOSPC: depth buffers are posted already. */
+/*
+ * -ENOSPC: depth buffers are posted already. -EINVAL: no scan runs, or the buffer lies outside the
+ * memory, is larger than SOURCE_BUFFER_BYTES_MAX or cannot hold one block.
+ */
 int source_post(struct source *source, const struct source_buffer *buffer);
-/* Submits what is posted; waits at most @timeout_ns for the next fill. -EAGAIN: none came. */
+/*
+ * Submits what is posted; waits at most @timeout_ns for the next fill. -EAGAIN: none came.
+ * -EINVAL: no scan runs, or its end was told.
+ */
 int source_reap(struct source *source, uint64_t timeout_ns, struct source_fill *ret_fill);
 /* Any thread: makes the scan end with SOURCE_END_STOPPED within 100 ms of the next reap. */
 void source_interrupt(struct source *source);
-/* Ends the scan. Guarantee: after it returns nothing is written to any posted buffer; all are the
- * caller's. */
+/*
+ * Ends the scan. Guarantee: after it returns nothing is written to any posted buffer; all are the
+ * caller's. A device that does not give its reads up within 10 s ends the process: its transfers
+ * would spoil what the memory is used for next.
+ */
 void source_stop(struct source *source);
 const struct source_stats *source_stats(const struct source *source);
 
 /*
  * The board's own counters for the last scan, where the board has any (socket: asked on a second
- * connection). -EOPNOTSUPP: it has none.
+ * connection). -EOPNOTSUPP: it has none. -ENODATA: its counters are of another scan.
  */
 struct source_board_counters {
 	uint64_t blocks_generated; /* frames the detector made */
