@@ -27,6 +27,14 @@ extern "C" {
 
 struct sluice_consumer;
 struct sluice_run;
+struct sluice_scan;
+
+enum {
+	SLUICE_WINDOW_RUNS_MAX = 1024,
+	SLUICE_RUN_TIMEOUT_MS_MAX = 3600000,
+	SLUICE_REPORT_TEXT_MAX = 64,   /* bytes of a reported text, its NUL included */
+	SLUICE_SHARED_TEXT_MAX = 4096, /* bytes of a shared value, its NUL included */
+};
 
 struct sluice_consumer_args {
 	size_t size;             /* sizeof this; lets the struct grow without an ABI break */
@@ -38,6 +46,13 @@ struct sluice_consumer_args {
 	const char *control;     /* where its status is served, "127.0.0.1:0" */
 	uint32_t window_runs;    /* runs in memory at once, per aggregator: bounds memory */
 	uint32_t run_timeout_ms; /* a sector that has not come so long after the first is missing */
+	/*
+	 * Asked when a scan is armed, on a thread of the library's own, and to be answered within
+	 * 500 ms. 0: ready; else -errno, and the arming fails with the text in @reterr. May be
+	 * NULL.
+	 */
+	int (*prepare)(void *ctx, const struct sluice_scan *scan, struct sluice_error *reterr);
+	void *ctx; /* for prepare() */
 };
 
 #define SLUICE_CONSUMER_ARGS_INIT                                                          \
@@ -45,7 +60,7 @@ struct sluice_consumer_args {
 		.size = sizeof(struct sluice_consumer_args), .directory = "none",          \
 		.instrument = "bench", .group = "default", .id = "consumer0",              \
 		.listen = "tcp://127.0.0.1:*", .control = "127.0.0.1:0", .window_runs = 8, \
-		.run_timeout_ms = 10000,                                                   \
+		.run_timeout_ms = 10000, .prepare = NULL, .ctx = NULL,                     \
 	}
 
 /* What is known of a scan. */
@@ -57,6 +72,9 @@ struct sluice_scan {
 	uint32_t run_frames;
 	uint64_t frames_expected;
 	struct sluice_geometry geometry;
+	uint32_t consumers; /* of the group when the scan was armed; 0: not known */
+	double background;  /* thresholds of counting that the plan gives, pixel values; */
+	double xray;        /* xray 0: to be fitted */
 };
 
 /* A frame of a run. */
@@ -88,7 +106,9 @@ void sluice_consumer_close(struct sluice_consumer *consumer);
  */
 int sluice_consumer_next(struct sluice_consumer *consumer, uint64_t timeout_ns,
 			 struct sluice_run **ret_run, struct sluice_scan *ret_scan);
-/* Any thread, also a signal handler: every next() from now on returns -ECANCELED. */
+/* Any thread, also a signal handler: every next() from now on returns -ECANCELED; ack() still
+ * works.
+ */
 void sluice_consumer_stop(struct sluice_consumer *consumer);
 
 const struct sluice_scan *sluice_run_scan(const struct sluice_run *run);
@@ -107,16 +127,44 @@ int sluice_run_frame(struct sluice_run *run, unsigned int index, struct sluice_f
 void sluice_frame_assemble(const struct sluice_scan *scan, const struct sluice_frame *frame,
 			   uint16_t *dst);
 
-/* The run's results are safe: its blocks are delivered. @events: counted in it, for the ledger. */
+/*
+ * The run's results are safe: its blocks are delivered, but those whose CRC32C was found wrong.
+ * A frame that sluice_run_frame() was never asked for is delivered unchecked. @events: counted in
+ * the run, for the ledger. The run is gone afterwards. -EINVAL: not a run of this consumer.
+ */
 int sluice_consumer_ack(struct sluice_consumer *consumer, struct sluice_run *run, uint64_t events);
 /* The run could not be worked on: please send it again, to whomever. */
 int sluice_consumer_drop(struct sluice_consumer *consumer, struct sluice_run *run);
 /* Where this consumer's part of scan @scan lies: told with its half of the ledger. Before SCAN_END
  * is taken. */
 int sluice_consumer_set_part(struct sluice_consumer *consumer, uint32_t scan, const char *path);
-/* After SCAN_END: the half of the ledger is published now. */
+/* After SCAN_END: the half of the ledger is published now. -ENOENT: no such scan has ended here. */
 int sluice_consumer_commit(struct sluice_consumer *consumer, uint32_t scan,
 			   struct sluice_error *reterr);
+
+/*
+ * A text that all consumers of a scan are to see alike, such as the thresholds: the first to share
+ * one under @name decides, and later attempts change nothing (0 is returned for them as well).
+ * -EINVAL: no name of 1 to 32 letters, digits, '-' and '_', or the value is too long.
+ */
+int sluice_consumer_share(struct sluice_consumer *consumer, uint32_t scan, const char *name,
+			  const char *value, struct sluice_error *reterr);
+/*
+ * What was shared under @name, by whichever consumer of the scan's plan. Looks once; -EAGAIN: it is
+ * not there (yet). Takes up to 2 s where the directory or another consumer does not answer.
+ */
+int sluice_consumer_shared(struct sluice_consumer *consumer, uint32_t scan, const char *name,
+			   char *dst, size_t size, struct sluice_error *reterr);
+/*
+ * Shows a number or a text of the caller's under @name in this consumer's status, and numbers in
+ * its metrics. -ENOSPC: 32 names are there. -EINVAL: as for share().
+ */
+int sluice_consumer_report_number(struct sluice_consumer *consumer, const char *name, double value);
+int sluice_consumer_report_text(struct sluice_consumer *consumer, const char *name,
+				const char *text);
+/* Where aggregators connect, and where the status is served (http://host:port). */
+const char *sluice_consumer_endpoint(const struct sluice_consumer *consumer);
+const char *sluice_consumer_url(const struct sluice_consumer *consumer);
 /* "0.1.0" */
 const char *sluice_version(void);
 

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The network thread: takes messages from the link, puts runs together, and sends the answers.
+ * It alone touches the link and the table of runs.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/clock.h>
+#include <consume/consumer_state.h>
+
+/* ---- the table of runs --------------------------------------------------------------------- */
+
+static struct sluice_run *table_find(const struct sluice_consumer *c,
+				     const struct consumer_scan *scan, uint64_t number)
+{
+	struct sluice_run *run = c->bucket[number % RUN_BUCKETS];
+
+	while (run && (run->scan != scan || run->number != number))
+		run = run->bucket_next;
+	return run;
+}
+
+static void table_add(struct sluice_consumer *c, struct sluice_run *run)
+{
+	struct sluice_run **bucket = &c->bucket[run->number % RUN_BUCKETS];
+
+	run->bucket_next = *bucket;
+	*bucket = run;
+	run->scan->live++;
+}
+
+/* The run is gone; its owner gets its credits back. */
+static void table_remove(struct sluice_consumer *c, struct sluice_run *run)
+{
+	struct sluice_run **at = &c->bucket[run->number % RUN_BUCKETS];
+
+	while (*at != run)
+		at = &(*at)->bucket_next;
+	*at = run->bucket_next;
+	run->scan->live--;
+	if (run->owner != OWNER_NONE)
+		c->peer[run->owner].returned += run->credits;
+	if (run->assembling)
+		stat_sub(&c->stats.runs_assembling, 1);
+	run_destroy(run);
+}
+
+typedef void (*run_visitor)(struct sluice_consumer *c, struct sluice_run *run, uint64_t arg);
+
+/* @visit may remove the run it is given. */
+static void table_visit(struct sluice_consumer *c, run_visitor visit, uint64_t arg)
+{
+	for (unsigned int i = 0; i < RUN_BUCKETS; i++) {
+		for (struct sluice_run *run = c->bucket[i], *next; run; run = next) {
+			next = run->bucket_next;
+			visit(c, run, arg);
+		}
+	}
+}
+
+static void withdraw(struct sluice_consumer *c, const struct consumer_scan *scan,
+		     unsigned int owner)
+{
+	for (struct sluice_run *run = consumer_ready_withdraw(c, scan, owner), *next; run;
+	     run = next) {
+		next = run->done_next;
+		stat_add(&c->stats.runs_discarded, 1);
+		table_remove(c, run);
+	}
+}
+
+/* ---- answers and credits ------------------------------------------------------------------- */
+
+static void answer_push(struct sluice_consumer *c, const struct answer *answer)
+{
+	/* Only copies can overrun it: their sender asks again. */
+	if (c->answer_count == ANSWERS_MAX || answer->sectors == 0)
+		return;
+	c->answer[(c->answer_first + c->answer_count++) % ANSWERS_MAX] = *answer;
+	answer->scan->answers++;
+}
+
+static void peer_grant(struct sluice_consumer *c, unsigned int index, bool now)
+{
+	struct peer *peer = &c->peer[index];
+	const uint64_t want = peer->target + peer->returned;
+
+	if (!peer->up || want <= peer->granted)
+		return;
+	if (link_grant(c->receiver, index, (uint32_t)(want - peer->granted), now) == 0)
+		peer->granted = want;
+}
+
+static int send_nack(struct sluice_consumer *c, const struct answer *answer)
+{
+	struct sluice_wire_nack nack[SLUICE_SECTORS_MAX];
+	unsigned int count = 0;
+
+	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
+		if (answer->sectors >> s & 1)
+			nack[count++] = (struct sluice_wire_nack){
+				.run_first = sluice_le64(answer->run),
+				.run_count = sluice_le32(1),
+				.sector = sluice_le16((uint16_t)s),
+				.cause = sluice_le16(SLUICE_LOSS_PEER),
+			};
+	}
+	return link_nack(c->receiver, answer->peer, answer->scan->info.scan, nack, count);
+}
+
+static int send_ack_of(struct sluice_consumer *c, const struct answer *answer, uint32_t sectors)
+{
+	struct sluice_wire_ack ack[SLUICE_SECTORS_MAX];
+	unsigned int count = 0, rejects;
+
+	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
+		if (sectors >> s & 1)
+			ack[count++] = (struct sluice_wire_ack){
+				.run_first = sluice_le64(answer->run),
+				.run_count = sluice_le32(1),
+				.sector = sluice_le16((uint16_t)s),
+			};
+	}
+	rejects = account_rejects(answer->scan, answer->run, sectors, c->scratch,
+				  SLUICE_WIRE_ENTRIES_MAX);
+	if (rejects > SLUICE_WIRE_ENTRIES_MAX)
+		return -E2BIG;
+	return link_ack(c->receiver, answer->peer, answer->scan->info.scan, ack, count, c->scratch,
+			rejects);
+}
+
+static int send_ack(struct sluice_consumer *c, const struct answer *answer)
+{
+	int ret = send_ack_of(c, answer, answer->sectors);
+
+	if (ret != -E2BIG)
+		return ret;
+	/* So many rejects that they need a message for each sector. */
+	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
+		if (!(answer->sectors >> s & 1))
+			continue;
+		ret = send_ack_of(c, answer, UINT32_C(1) << s);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+static void answers_send(struct sluice_consumer *c)
+{
+	while (c->answer_count > 0) {
+		const struct answer *answer = &c->answer[c->answer_first];
+		int ret = 0;
+
+		if (c->peer[answer->peer].up && answer->sectors != 0) {
+			peer_grant(c, answer->peer, false); /* travels with the answer */
+			ret = answer->nack ? send_nack(c, answer) : send_ack(c, answer);
+		}
+		if (ret == -EAGAIN)
+			return;
+		answer->scan->answers--;
+		c->answer_first = (c->answer_first + 1) % ANSWERS_MAX;
+		c->answer_count--;
+	}
+}
+
+/* ---- what callers give back ---------------------------------------------------------------- */
+
+static void run_finish(struct sluice_consumer *c, struct sluice_run *run)
+{
+	struct answer answer = {
+		.scan = run->scan,
+		.run = run->number,
+		.sectors = run->dropped ? scan_sectors_mask(run->scan)
+					: run->complete | run->late_complete,
+		.nack = run->dropped,
+	};
+
+	if (run->dropped) {
+		account_forget(run->scan, run->number);
+		stat_add(&c->stats.runs_dropped, 1);
+	} else {
+		account_commit(c, run);
+	}
+	for (unsigned int p = 0; p < LINK_PEERS_MAX; p++) {
+		answer.peer = p;
+		if (run->ack_to >> p & 1)
+			answer_push(c, &answer);
+	}
+	table_remove(c, run);
+}
+
+static void done_take(struct sluice_consumer *c)
+{
+	while (c->answer_count + LINK_PEERS_MAX <= ANSWERS_MAX) {
+		struct sluice_run *run;
+
+		(void)pthread_mutex_lock(&c->lock);
+		run = c->done;
+		if (run) {
+			c->done = run->done_next;
+			if (!c->done)
+				c->done_tail = &c->done;
+		}
+		(void)pthread_mutex_unlock(&c->lock);
+		if (!run)
+			return;
+		run_finish(c, run);
+	}
+}
+
+/* ---- messages ------------------------------------------------------------------------------ */
+
+static void peer_up(struct sluice_consumer *c, const struct link_message *message)
+{
+	struct peer *peer = &c->peer[message->peer];
+
+	*peer = (struct peer){ .up = true, .target = c->window_runs, .granted = c->window_runs };
+	memcpy(peer->name, message->name, sizeof(peer->name));
+	stat_add(&c->stats.peers, 1);
+}
+
+/* A run that is in hand stays; what becomes of it is told when somebody asks. */
+static void orphan(struct sluice_consumer *c, struct sluice_run *run, uint64_t peer)
+{
+	run->ack_to &= ~(UINT64_C(1) << peer);
+	if (run->owner != peer)
+		return;
+	run->owner = OWNER_NONE;
+	if (!run->assembling)
+		return;
+	stat_add(&c->stats.runs_discarded, 1);
+	table_remove(c, run);
+}
+
+static void peer_down(struct sluice_consumer *c, unsigned int index)
+{
+	if (!c->peer[index].up)
+		return;
+	withdraw(c, NULL, index);
+	table_visit(c, orphan, index);
+	for (unsigned int i = 0; i < c->answer_count; i++) {
+		struct answer *answer = &c->answer[(c->answer_first + i) % ANSWERS_MAX];
+
+		if (answer->peer == index)
+			answer->sectors = 0;
+	}
+	for (unsigned int i = 0; i < SCANS_MAX; i++)
+		c->scan[i].peers &= ~(UINT64_C(1) << index);
+	c->peer[index] = (struct peer){ .up = false };
+	stat_sub(&c->stats.peers, 1);
+}
+
+static void run_ready(struct sluice_consumer *c, struct sluice_run *run)
+{
+	run->assembling = false;
+	stat_sub(&c->stats.runs_assembling, 1);
+	stat_add(&c->stats.runs_ready, 1);
+	consumer_ready_push(c, &run->item);
+}
+
+static void answer_chunk(struct sluice_consumer *c, struct consumer_scan *scan,
+			 const struct link_message *message, bool nack)
+{
+	const struct answer answer = { .scan = scan,
+				       .run = message->run,
+				       .sectors = UINT32_C(1) << message->sector,
+				       .peer = message->peer,
+				       .nack = nack };
+
+	if (message->flags & SLUICE_WIRE_LAST_PART)
+		answer_push(c, &answer);
+}
+
+/* Part of a run that is with next() or with the caller: a copy, or a sector that came too late. */
+static void chunk_for_busy(struct sluice_consumer *c, struct sluice_run *run,
+			   const struct link_message *message)
+{
+	const uint32_t bit = UINT32_C(1) << message->sector;
+
+	run->ack_to |= UINT64_C(1) << message->peer;
+	stat_add(&c->stats.runs_repeated, message->part == 0);
+	if (!(run->given_up & bit))
+		return;
+	account_reject_late(c, run->scan, message);
+	if (message->flags & SLUICE_WIRE_LAST_PART)
+		run->late_complete |= bit;
+}
+
+/* The run that takes the chunk, made if need be. NULL: the chunk is to be let go. */
+static struct sluice_run *run_for_chunk(struct sluice_consumer *c, struct consumer_scan *scan,
+					const struct link_message *message)
+{
+	struct sluice_run *run = table_find(c, scan, message->run);
+
+	if (run && !run->assembling) {
+		chunk_for_busy(c, run, message);
+		return NULL;
+	}
+	if (run && run->owner != message->peer) {
+		if (message->epoch <= run->epoch) {
+			stat_add(&c->stats.bad_chunks, 1);
+			return NULL;
+		}
+		/* A newer plan has given the run to another aggregator, which sends all of it. */
+		stat_add(&c->stats.runs_discarded, 1);
+		table_remove(c, run);
+		run = NULL;
+	}
+	if (run)
+		return run;
+	if (run_create(scan, message->run, &run) < 0) {
+		answer_chunk(c, scan, message, true);
+		return NULL;
+	}
+	run->owner = message->peer;
+	run->ack_to = UINT64_C(1) << message->peer;
+	run->epoch = message->epoch;
+	run->deadline_ns = now_ns() + c->run_timeout_ns;
+	table_add(c, run);
+	stat_add(&c->stats.runs_assembling, 1);
+	return run;
+}
+
+/* Takes the message, or says that it is to be let go. */
+static bool chunk_take(struct sluice_consumer *c, struct link_message *message)
+{
+	struct consumer_scan *scan = scan_active(c, message->scan);
+	const bool first = message->part == 0;
+	struct sluice_run *run;
+	int ret;
+
+	if (!scan || !(scan->peers >> message->peer & 1) ||
+	    message->sector >= scan->info.geometry.sectors || message->run >= scan->runs) {
+		stat_add(&c->stats.bad_chunks, 1);
+		return false;
+	}
+	if (account_committed(scan, message->run)) {
+		stat_add(&c->stats.runs_repeated, first);
+		if (account_gave_up(scan, message->run, message->sector))
+			account_reject_late(c, scan, message);
+		answer_chunk(c, scan, message, false);
+		return false;
+	}
+	run = run_for_chunk(c, scan, message);
+	if (!run)
+		return false;
+	ret = run_add(run, message, &c->stats);
+	if (ret < 0) {
+		if (ret != -EEXIST) {
+			stat_add(&c->stats.bad_chunks, 1);
+			answer_chunk(c, scan, message, true);
+		}
+		return false;
+	}
+	run->credits += first;
+	if (run->complete == scan_sectors_mask(scan))
+		run_ready(c, run);
+	return true;
+}
+
+static void chunk_received(struct sluice_consumer *c, struct link_message *message)
+{
+	struct peer *peer = &c->peer[message->peer];
+	const bool first = message->part == 0;
+
+	if (first && peer->started == peer->granted) {
+		stat_add(&c->stats.bad_chunks, 1); /* no credit, so none to give back */
+		link_message_release(message);
+		return;
+	}
+	peer->started += first;
+	if (chunk_take(c, message))
+		return;
+	peer->returned += first;
+	link_message_release(message);
+}
+
+static void expire(struct sluice_consumer *c, struct sluice_run *run, uint64_t scan)
+{
+	(void)c;
+	if (run->assembling && run->scan->info.scan == scan)
+		run->deadline_ns = 0;
+}
+
+static void scan_end_received(struct sluice_consumer *c, const struct link_message *message)
+{
+	struct consumer_scan *scan = scan_active(c, message->scan);
+
+	if (!scan || !(scan->peers >> message->peer & 1))
+		return;
+	/* Nothing more will come for what is still in assembly. */
+	if (scan_ended_by(scan, c->peer[message->peer].name))
+		table_visit(c, expire, message->scan);
+}
+
+static void message_received(struct sluice_consumer *c, struct link_message *message)
+{
+	if (message->peer >= LINK_PEERS_MAX)
+		goto release;
+	switch (message->type) {
+	case LINK_MESSAGE_CHUNK:
+		chunk_received(c, message);
+		return;
+	case LINK_MESSAGE_PEER_UP:
+		peer_down(c, message->peer);
+		peer_up(c, message);
+		break;
+	case LINK_MESSAGE_PEER_DOWN:
+		peer_down(c, message->peer);
+		break;
+	case LINK_MESSAGE_SCAN_BEGIN:
+		if (scan_begin(c, message))
+			peer_grant(c, message->peer, true);
+		break;
+	case LINK_MESSAGE_SCAN_END:
+		scan_end_received(c, message);
+		break;
+	}
+release:
+	link_message_release(message);
+}
+
+/* ---- the round ----------------------------------------------------------------------------- */
+
+static void give_up_late(struct sluice_consumer *c, struct sluice_run *run, uint64_t now)
+{
+	if (!run->assembling || run->deadline_ns > now || run_give_up(run) < 0)
+		return;
+	stat_add(&c->stats.runs_timed_out, 1);
+	run_ready(c, run);
+}
+
+static void discard(struct sluice_consumer *c, struct sluice_run *run, uint64_t scan)
+{
+	if (!run->assembling || run->scan->info.scan != scan)
+		return;
+	stat_add(&c->stats.runs_discarded, 1);
+	table_remove(c, run);
+}
+
+static void scans_look(struct sluice_consumer *c)
+{
+	for (unsigned int i = 0; i < SCANS_MAX; i++) {
+		struct consumer_scan *scan = &c->scan[i];
+		bool aborted;
+
+		if (!scan->active && !scan->aborting)
+			continue;
+		(void)pthread_mutex_lock(&c->lock);
+		aborted = scan->aborted;
+		(void)pthread_mutex_unlock(&c->lock);
+		if (aborted && !scan->aborting) {
+			scan->active = false;
+			scan->aborting = true;
+			withdraw(c, scan, OWNER_NONE);
+			table_visit(c, discard, scan->info.scan);
+		}
+		if (!aborted && scan->ended_count < scan->aggregators)
+			continue;
+		if (scan->live == 0 && scan->answers == 0)
+			scan_finish(c, scan);
+	}
+}
+
+static void wake_clear(const struct sluice_consumer *c)
+{
+	uint64_t count;
+
+	(void)!read(c->wake_fd, &count, sizeof(count));
+}
+
+static int receive_some(struct sluice_consumer *c)
+{
+	for (unsigned int i = 0; i < RECEIVE_BATCH; i++) {
+		struct link_message message = { 0 };
+		const int ret = link_receive(c->receiver, &message);
+
+		if (ret == -EAGAIN)
+			return 0;
+		if (ret < 0)
+			return ret;
+		message_received(c, &message);
+	}
+	return 0;
+}
+
+static int network_round(struct sluice_consumer *c, uint64_t *swept_ns)
+{
+	struct link_pollitem item[] = { { .receiver = c->receiver }, { .fd = c->wake_fd } };
+	const int polled = link_poll(item, 2, ROUND_NS);
+	int ret;
+
+	if (polled < 0 && polled != -EINTR)
+		return polled;
+	if (item[1].ready)
+		wake_clear(c);
+	done_take(c);
+	ret = receive_some(c);
+	if (ret < 0)
+		return ret;
+	if (now_ns() - *swept_ns >= SWEEP_NS) {
+		*swept_ns = now_ns();
+		table_visit(c, give_up_late, *swept_ns);
+	}
+	answers_send(c);
+	scans_look(c);
+	for (unsigned int p = 0; p < LINK_PEERS_MAX; p++)
+		peer_grant(c, p, true);
+	return 0;
+}
+
+void *consumer_network(void *arg)
+{
+	struct sluice_consumer *c = arg;
+	uint64_t swept_ns = 0;
+	int ret = 0;
+
+	while (ret == 0 && !atomic_load(&c->close)) {
+		ret = network_round(c, &swept_ns);
+		/* A signal handler cannot wake next(): this thread does it for stop(). */
+		if (ret < 0 || atomic_load(&c->stop)) {
+			(void)pthread_mutex_lock(&c->lock);
+			c->failure = ret;
+			(void)pthread_cond_broadcast(&c->ready_cond);
+			(void)pthread_mutex_unlock(&c->lock);
+		}
+	}
+	/* What was acknowledged just before close() still goes out. */
+	done_take(c);
+	answers_send(c);
+	return NULL;
+}
