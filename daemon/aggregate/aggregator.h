@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * aggregate/aggregator.h - brings the sectors of a run together and hands the run to one consumer.
+ *
+ * One thread owns everything: it receives chunks from the sources, gives each run to the consumer
+ * with the most free credit when its first chunk comes, forwards every chunk as it comes, and
+ * passes acknowledgements back. What finds no credit is held; the sources' credits bound that.
+ *
+ * Ownership: aggregator_open() gives, aggregator_close() takes.
+ * Threads:   the loop is the aggregator's own; aggregator_call() brings work of other threads
+ *            into it, one caller at a time.
+ * Errors:    those of link_receiver_open().
+ */
+#ifndef AGGREGATE_AGGREGATOR_H
+#define AGGREGATE_AGGREGATOR_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <link/link.h>
+#include <scan/plan.h>
+
+struct sluice_error;
+
+enum {
+	CONSUMERS_MAX = 64,
+	RUNS_MAX = 8192, /* that are on their way at once */
+	HELD_MAX = 4096, /* chunks that wait for a consumer's credit */
+	NO_CONSUMER = UINT16_MAX,
+	NO_PEER = UINT16_MAX,
+};
+_Static_assert(CONSUMERS_MAX + 2 <= LINK_POLL_MAX, "all links are polled at once");
+
+/* A consumer that is connected to, or was. */
+struct consumer {
+	char id[SLUICE_WIRE_NAME_MAX];
+	char group[PLAN_GROUP_MAX];
+	char endpoint[PLAN_ENDPOINT_MAX];
+	struct link_sender *link; /* NULL: the slot is free */
+	bool up, refused;
+	bool gone;           /* no longer in the directory: closed when no scan needs it */
+	bool scan_told;      /* SCAN_BEGIN of the current scan was sent in this session */
+	bool end_told;       /* and its SCAN_END */
+	uint32_t reserved;   /* (run, sector)s of its runs that have not started */
+	uint32_t runs;       /* its runs that are not acknowledged */
+	uint64_t runs_acked; /* in this scan */
+	char refusal[128];
+};
+
+/* A run on its way. */
+struct run {
+	uint64_t number;
+	uint16_t consumer; /* index, NO_CONSUMER while it waits */
+	uint16_t held;     /* its chunks in the held queue */
+	uint32_t started;  /* sectors whose part 0 was forwarded */
+	uint32_t acked;    /* sectors acknowledged */
+	bool used;
+};
+
+/* The entries of one sector, for the source that sent it. */
+struct answer {
+	struct sluice_wire_ack ack[SLUICE_WIRE_ENTRIES_MAX];
+	struct sluice_wire_reject reject[SLUICE_WIRE_ENTRIES_MAX];
+	unsigned int acks, rejects;
+};
+
+struct aggregator_args {
+	const char *id;
+	const char *transport;
+	const char *bind;
+	uint32_t window;      /* (run, sector)s that each source may have here */
+	uint32_t payload_max; /* bytes of a chunk */
+	uint32_t io_threads;
+};
+
+struct aggregator_stats {
+	_Atomic uint64_t chunks, bytes, blocks; /* received */
+	_Atomic uint64_t runs_assigned, runs_done, runs_reassigned;
+	_Atomic uint64_t refused; /* chunks of no scan, run or sector that is known */
+	_Atomic uint64_t held;    /* now */
+	_Atomic uint64_t acks, rejects;
+};
+
+struct aggregator {
+	struct aggregator_args args;
+	struct link_receiver *receiver;
+	struct consumer consumer[CONSUMERS_MAX];
+	pthread_t thread;
+	bool has_thread;
+	int wake;
+	atomic_bool stop;
+
+	/* The scan. */
+	struct scan_plan *plan; /* scan 0: none */
+	bool active;            /* from prepare to scan-end */
+	bool aborted;
+	uint64_t abort_ns; /* when it was aborted */
+	struct sluice_wire_scan scan;
+	uint16_t peer_of_sector[SLUICE_SECTORS_MAX];
+	uint32_t sectors_ended;
+	struct run *run; /* RUNS_MAX, by number modulo */
+	uint32_t runs_open, runs_displaced;
+	struct answer *answer;     /* being gathered for a source */
+	struct link_message *held; /* HELD_MAX, in order of arrival */
+	uint32_t held_count;
+	uint32_t grant[LINK_PEERS_MAX]; /* credits to give back at the end of this turn */
+	struct aggregator_stats stats;
+
+	/* aggregator_call(): one caller at a time. */
+	pthread_mutex_t lock;
+	pthread_cond_t answered;
+	int (*call)(struct aggregator *aggregator, void *arg, struct sluice_error *reterr);
+	void *call_arg;
+	struct sluice_error *call_error;
+	int call_result;
+};
+
+int aggregator_open(const struct aggregator_args *args, struct aggregator **ret_aggregator,
+		    struct sluice_error *reterr);
+void aggregator_close(struct aggregator *aggregator);
+/* Runs @call in the loop's thread and gives its result. */
+int aggregator_call(struct aggregator *aggregator,
+		    int (*call)(struct aggregator *aggregator, void *arg,
+				struct sluice_error *reterr),
+		    void *arg, struct sluice_error *reterr);
+
+/* ---- in the loop's thread only ------------------------------------------------------------- */
+
+/* consumers.c */
+int consumer_add(struct aggregator *a, const char *group, const char *id, const char *endpoint,
+		 struct sluice_error *reterr);
+void consumer_remove(struct aggregator *a, const char *group, const char *id);
+void consumers_take_events(struct aggregator *a);
+/* SCAN_BEGIN to every consumer of the plan's group that is up and has not had it. */
+void consumers_tell_begin(struct aggregator *a);
+/* SCAN_END likewise. True when every one has had it. */
+bool consumers_tell_end(struct aggregator *a);
+/* Closes links to consumers that are gone and not needed. */
+void consumers_sweep(struct aggregator *a);
+/* The one with the most free credit that can take a whole run, or NO_CONSUMER. */
+uint16_t consumers_choose(const struct aggregator *a);
+bool consumer_serves(const struct aggregator *a, const struct consumer *consumer);
+
+/* route.c */
+void route_begin(struct aggregator *a);
+void route_receive(struct aggregator *a);
+/* Forwards what is held, as far as credit goes; gives credits back to the sources. */
+void route_forward(struct aggregator *a);
+void route_acknowledge(struct aggregator *a, uint16_t consumer, const struct link_event *event);
+void route_nack(struct aggregator *a, uint16_t consumer, const struct link_event *event);
+/* The consumer is lost: its runs are asked for again and go to others. */
+void route_reassign(struct aggregator *a, uint16_t consumer);
+/* Drops every run and everything held. */
+void route_reset(struct aggregator *a);
+
+static inline void stat_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	/* One writer, the loop's thread: no locked instruction. */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+#endif /* AGGREGATE_AGGREGATOR_H */

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs on their way through an aggregator.
+ *
+ *   chunk comes -> run known? -> has a consumer? -> forward, else hold
+ *   credit comes -> held chunks in order of arrival: choose a consumer, forward
+ *   acknowledged for every sector -> forgotten
+ *
+ * Every source sends its runs in the same order, so the first chunk of an earlier run always
+ * comes before that of a later one, and consumers are given out in that order: the chunk that a
+ * consumer's run lacks is never behind one that waits for credit.
+ */
+#include <assert.h>
+
+#include <inttypes.h>
+
+#include <sluice/stats.h>
+
+#include <base/log.h>
+
+#include "aggregator.h"
+
+static uint32_t all_sectors(const struct aggregator *a)
+{
+	return a->plan->geometry.sectors == 32 ? UINT32_MAX
+					       : (UINT32_C(1) << a->plan->geometry.sectors) - 1;
+}
+
+static unsigned int count_bits(uint32_t set)
+{
+	return (unsigned int)__builtin_popcount(set);
+}
+
+/*
+ * A run lies at its number modulo RUNS_MAX, or anywhere if that place is taken: one that stays
+ * long must not keep a later one out.
+ */
+static struct run *find_run(struct aggregator *a, uint64_t number)
+{
+	struct run *run = &a->run[number % RUNS_MAX];
+
+	if (run->used && run->number == number)
+		return run;
+	for (unsigned int i = 0; a->runs_displaced > 0 && i < RUNS_MAX; i++) {
+		if (a->run[i].used && a->run[i].number == number)
+			return &a->run[i];
+	}
+	return NULL;
+}
+
+static bool is_displaced(const struct aggregator *a, const struct run *run)
+{
+	return run != &a->run[run->number % RUNS_MAX];
+}
+
+/* NULL: RUNS_MAX runs are on their way. */
+static struct run *get_run(struct aggregator *a, uint64_t number)
+{
+	struct run *run = find_run(a, number);
+
+	if (run || a->runs_open == RUNS_MAX)
+		return run;
+	run = &a->run[number % RUNS_MAX];
+	for (unsigned int i = 0; run->used; i++)
+		run = &a->run[i];
+	*run = (struct run){ .number = number, .consumer = NO_CONSUMER, .used = true };
+	a->runs_open++;
+	a->runs_displaced += is_displaced(a, run);
+	return run;
+}
+
+static void leave_consumer(struct aggregator *a, struct run *run)
+{
+	struct consumer *c;
+
+	if (run->consumer == NO_CONSUMER)
+		return;
+	c = &a->consumer[run->consumer];
+	assert(c->runs > 0);
+	c->runs--;
+	c->reserved -= count_bits(all_sectors(a) & ~run->started);
+	run->consumer = NO_CONSUMER;
+}
+
+static void forget_run(struct aggregator *a, struct run *run)
+{
+	leave_consumer(a, run);
+	a->runs_displaced -= is_displaced(a, run);
+	run->used = false;
+	a->runs_open--;
+}
+
+/* The last part of a (run, sector) has left: its source may start another. */
+static void give_credit_back(struct aggregator *a, unsigned int peer, uint16_t flags)
+{
+	if (flags & SLUICE_WIRE_LAST_PART)
+		a->grant[peer]++;
+}
+
+static void drop_message(struct aggregator *a, struct link_message *m)
+{
+	give_credit_back(a, m->peer, m->flags);
+	link_message_release(m);
+}
+
+void route_begin(struct aggregator *a)
+{
+	route_reset(a);
+	plan_to_wire(a->plan, &a->scan);
+	a->sectors_ended = 0;
+	a->aborted = false;
+	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++)
+		a->peer_of_sector[s] = NO_PEER;
+	for (unsigned int i = 0; i < CONSUMERS_MAX; i++) {
+		a->consumer[i].scan_told = false;
+		a->consumer[i].end_told = false;
+		a->consumer[i].runs_acked = 0;
+	}
+}
+
+void route_reset(struct aggregator *a)
+{
+	for (uint32_t i = 0; i < a->held_count; i++)
+		drop_message(a, &a->held[i]);
+	a->held_count = 0;
+	for (unsigned int i = 0; i < RUNS_MAX; i++) {
+		if (a->run[i].used)
+			forget_run(a, &a->run[i]);
+	}
+}
+
+/* ---- towards the consumers --------------------------------------------------------------- */
+
+static bool assign(struct aggregator *a, struct run *run)
+{
+	const uint16_t index = consumers_choose(a);
+	struct consumer *c;
+
+	if (index == NO_CONSUMER)
+		return false;
+	c = &a->consumer[index];
+	run->consumer = index;
+	c->runs++;
+	c->reserved += count_bits(all_sectors(a) & ~run->started);
+	stat_add(&a->stats.runs_assigned, 1);
+	return true;
+}
+
+/* True: the message has left, to the run's consumer. */
+static bool forward(struct aggregator *a, struct run *run, struct link_message *m)
+{
+	/* Before the message is gone: link_forward() takes it. */
+	const uint32_t bit = UINT32_C(1) << m->sector;
+	const unsigned int peer = m->peer;
+	const uint16_t flags = m->flags;
+	struct consumer *c;
+
+	if (run->consumer == NO_CONSUMER && !assign(a, run))
+		return false;
+	c = &a->consumer[run->consumer];
+	if (link_forward(c->link, m) < 0)
+		return false;
+	give_credit_back(a, peer, flags);
+	if (!(run->started & bit)) {
+		assert(c->reserved > 0);
+		c->reserved--;
+		run->started |= bit;
+	}
+	return true;
+}
+
+static bool is_known(const struct aggregator *a, const struct link_message *m)
+{
+	return a->active && m->scan == a->plan->scan && m->sector < a->plan->geometry.sectors &&
+	       m->run < plan_runs(a->plan);
+}
+
+static void take_chunk(struct aggregator *a, struct link_message *m)
+{
+	struct run *run;
+
+	stat_add(&a->stats.chunks, 1);
+	stat_add(&a->stats.bytes, m->payload_bytes);
+	stat_add(&a->stats.blocks, m->block_count);
+	run = is_known(a, m) ? get_run(a, m->run) : NULL;
+	if (!run) {
+		stat_add(&a->stats.refused, 1);
+		drop_message(a, m);
+		return;
+	}
+	a->peer_of_sector[m->sector] = (uint16_t)m->peer;
+	/* What is held of this run goes first: parts keep their order. */
+	if (run->held == 0 && forward(a, run, m))
+		return;
+	assert(a->held_count < HELD_MAX); /* route_receive() takes no more than there is room for */
+	link_message_move(&a->held[a->held_count++], m);
+	run->held++;
+}
+
+void route_forward(struct aggregator *a)
+{
+	uint32_t kept = 0;
+	bool out_of_credit = false;
+
+	for (uint32_t i = 0; i < a->held_count; i++) {
+		struct link_message *m = &a->held[i];
+		struct run *run = find_run(a, m->run);
+
+		assert(run && run->held > 0);
+		/* A run that found no consumer: those behind it find none either. */
+		if ((out_of_credit && run->consumer == NO_CONSUMER) || !forward(a, run, m)) {
+			out_of_credit |= run->consumer == NO_CONSUMER;
+			if (kept != i)
+				link_message_move(&a->held[kept], m);
+			kept++;
+			continue;
+		}
+		run->held--;
+	}
+	a->held_count = kept;
+	atomic_store_explicit(&a->stats.held, kept, memory_order_relaxed);
+	for (unsigned int p = 0; p < LINK_PEERS_MAX; p++) {
+		if (a->grant[p] > 0)
+			(void)link_grant(a->receiver, p, a->grant[p], true);
+		a->grant[p] = 0;
+	}
+}
+
+/* ---- from the sources ---------------------------------------------------------------------- */
+
+static void source_is_down(struct aggregator *a, const struct link_message *m)
+{
+	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
+		if (a->peer_of_sector[s] == m->peer)
+			a->peer_of_sector[s] = NO_PEER;
+	}
+	a->grant[m->peer] = 0; /* its successor begins with a window of its own */
+	log_warn("source %s: disconnected", m->name);
+}
+
+static void source_has_ended(struct aggregator *a, const struct link_message *m)
+{
+	if (!a->active || m->scan != a->plan->scan || m->sector >= a->plan->geometry.sectors)
+		return;
+	a->sectors_ended |= UINT32_C(1) << m->sector;
+	if (a->sectors_ended == all_sectors(a) && a->runs_open > 0) {
+		/* The sources have given up what is still here: their ledger names it. */
+		log_warn("scan %" PRIu32 ": ended by the sources with %u runs not acknowledged",
+			 m->scan, a->runs_open);
+		route_reset(a);
+	}
+}
+
+void route_receive(struct aggregator *a)
+{
+	struct link_message m;
+
+	while (a->held_count < HELD_MAX && link_receive(a->receiver, &m) == 0) {
+		switch (m.type) {
+		case LINK_MESSAGE_CHUNK:
+			take_chunk(a, &m);
+			continue; /* it is forwarded, held or released */
+		case LINK_MESSAGE_PEER_DOWN:
+			source_is_down(a, &m);
+			break;
+		case LINK_MESSAGE_SCAN_END:
+			source_has_ended(a, &m);
+			break;
+		case LINK_MESSAGE_PEER_UP:
+		case LINK_MESSAGE_SCAN_BEGIN: /* the plan has said it already */
+			break;
+		}
+		link_message_release(&m);
+	}
+}
+
+/* ---- back from the consumers --------------------------------------------------------------- */
+
+static void mark_acked(struct aggregator *a, uint16_t consumer, const struct sluice_wire_ack *ack)
+{
+	const uint64_t first = sluice_u64(ack->run_first);
+	const uint32_t bit = UINT32_C(1) << sluice_u16(ack->sector);
+	uint32_t count = sluice_u32(ack->run_count);
+
+	/* No more runs than there can be: a peer's number does not set the length of our loop. */
+	for (count = count < RUNS_MAX ? count : RUNS_MAX; count > 0; count--) {
+		struct run *run = find_run(a, first + count - 1);
+
+		if (!run || run->consumer != consumer)
+			continue;
+		run->acked |= bit;
+		if ((run->acked & all_sectors(a)) == all_sectors(a) && run->held == 0) {
+			a->consumer[consumer].runs_acked++;
+			forget_run(a, run);
+			stat_add(&a->stats.runs_done, 1);
+		}
+	}
+}
+
+/* Passes the entries of sector @s on to the source that sent it. */
+static void answer_source(struct aggregator *a, uint16_t consumer, const struct link_event *event,
+			  uint16_t s)
+{
+	struct answer *answer = a->answer;
+
+	answer->acks = answer->rejects = 0;
+	for (unsigned int i = 0; i < event->acks && i < SLUICE_WIRE_ENTRIES_MAX; i++) {
+		if (sluice_u16(event->ack[i].sector) != s)
+			continue;
+		answer->ack[answer->acks++] = event->ack[i];
+		mark_acked(a, consumer, &event->ack[i]);
+	}
+	for (unsigned int i = 0; i < event->rejects && i < SLUICE_WIRE_ENTRIES_MAX; i++) {
+		if (sluice_u16(event->reject[i].sector) == s)
+			answer->reject[answer->rejects++] = event->reject[i];
+	}
+	stat_add(&a->stats.acks, answer->acks);
+	stat_add(&a->stats.rejects, answer->rejects);
+	if (answer->acks + answer->rejects > 0 && a->peer_of_sector[s] != NO_PEER)
+		(void)link_ack(a->receiver, a->peer_of_sector[s], event->scan, answer->ack,
+			       answer->acks, answer->reject, answer->rejects);
+}
+
+void route_acknowledge(struct aggregator *a, uint16_t consumer, const struct link_event *event)
+{
+	if (!a->active || event->scan != a->plan->scan)
+		return;
+	for (uint16_t s = 0; s < a->plan->geometry.sectors; s++)
+		answer_source(a, consumer, event, s);
+}
+
+/* Asks every source for the run again and forgets what is here of it. */
+static void ask_again(struct aggregator *a, struct run *run, enum sluice_loss cause)
+{
+	const uint64_t number = run->number;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < a->held_count; i++) {
+		if (a->held[i].run == number) {
+			drop_message(a, &a->held[i]);
+			continue;
+		}
+		if (kept != i)
+			link_message_move(&a->held[kept], &a->held[i]);
+		kept++;
+	}
+	a->held_count = kept;
+	forget_run(a, run);
+	for (uint16_t s = 0; s < a->plan->geometry.sectors; s++) {
+		const struct sluice_wire_nack nack = { .run_first = sluice_le64(number),
+						       .run_count = sluice_le32(1),
+						       .sector = sluice_le16(s),
+						       .cause = sluice_le16(cause) };
+
+		if (a->peer_of_sector[s] != NO_PEER)
+			(void)link_nack(a->receiver, a->peer_of_sector[s], a->plan->scan, &nack, 1);
+	}
+	stat_add(&a->stats.runs_reassigned, 1);
+}
+
+void route_nack(struct aggregator *a, uint16_t consumer, const struct link_event *event)
+{
+	if (!a->active || event->scan != a->plan->scan)
+		return;
+	for (unsigned int i = 0; i < event->nacks; i++) {
+		uint32_t count = sluice_u32(event->nack[i].run_count);
+
+		for (count = count < RUNS_MAX ? count : RUNS_MAX; count > 0; count--) {
+			struct run *run = find_run(a, sluice_u64(event->nack[i].run_first) + count -
+							      1);
+
+			if (run && run->consumer == consumer)
+				ask_again(a, run, sluice_u16(event->nack[i].cause));
+		}
+	}
+}
+
+void route_reassign(struct aggregator *a, uint16_t consumer)
+{
+	for (unsigned int i = 0; a->consumer[consumer].runs > 0 && i < RUNS_MAX; i++) {
+		if (a->run[i].used && a->run[i].consumer == consumer)
+			ask_again(a, &a->run[i], SLUICE_LOSS_PEER);
+	}
+	a->consumer[consumer].reserved = 0;
+}
