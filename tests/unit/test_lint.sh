@@ -23,7 +23,9 @@ good_tree() {
 	printf '%s\n' "$licence" >tests/unit/test_ring.c
 	printf '%s\n' "$licence" >tests/fuzz/fuzz_word.c
 	printf 'x' >tests/fuzz/corpus/word/x
-	printf '# SPDX-License-Identifier: MIT\n/test_ring.c\n/fuzz_word.c\n' >tests/unit/all.cmake
+	mkdir -p "$work/build/tests"
+	printf '"%s"\n' "$PWD"/tests/{unit/test_ring.c,fuzz/fuzz_word.c} >"$work/build/compile_commands.json"
+	: >"$work/build/tests/CTestTestfile.cmake"
 	printf '#!/usr/bin/env bash\n# SPDX-License-Identifier: MIT\ntrue\n' >tests/run
 }
 
@@ -31,7 +33,7 @@ good_tree() {
 expect() {
 	local out
 
-	if out=$("$lint" --root "$work/tree" "$1"); then
+	if out=$("$lint" --root "$work/tree" --build "$work/build" "$1"); then
 		echo "FAILED: $1 let '$2' pass"
 		failed=1
 	elif [[ $out != *"$2"* ]]; then
@@ -43,7 +45,7 @@ expect() {
 
 good_tree
 for check in spdx words size layers thirdparty registered headers format shell manual; do
-	if ! "$lint" --root "$work/tree" "$check"; then
+	if ! "$lint" --root "$work/tree" --build "$work/build" "$check"; then
 		echo "FAILED: $check finds a fault in a good tree"
 		failed=1
 	fi
@@ -71,6 +73,8 @@ echo '#include <zmq.h>' >>daemon/ring/ring.c
 expect thirdparty 'daemon/ring/ring.c'
 printf '%s\n' "$licence" >tests/unit/test_lost.c
 expect registered 'tests/unit/test_lost.c'
+printf '# SPDX-License-Identifier: MIT\n' >tests/unit/test_lost.sh
+expect registered 'tests/unit/test_lost.sh'
 rm tests/fuzz/corpus/word/x
 expect registered 'no corpus'
 echo 'struct c { size_t n; };' >>daemon/base/b.h
@@ -86,8 +90,9 @@ expect shell 'tests/run'
 printf '.\\" SPDX-License-Identifier: MIT\n.TH\n.XY z\n' >daemon/doc/a.1
 expect manual 'daemon/doc/a.1'
 
-if "$lint" nonsense 2>/dev/null; then
-	echo 'FAILED: an unknown check is no error'
+# Without its build, and unknown, a check is an error.
+if "$lint" --root "$work/tree" registered 2>/dev/null || "$lint" nonsense 2>/dev/null; then
+	echo 'FAILED: a check that checked nothing is no error'
 	failed=1
 fi
 exit "$failed"
