@@ -65,7 +65,9 @@ function(sluice_program name)
 	add_executable(${name} ${arg_SOURCES})
 	target_compile_definitions(${name} PRIVATE SLUICE_VERSION="${PROJECT_VERSION}")
 	target_link_libraries(${name} PRIVATE sluice_headers ${arg_LINK} Threads::Threads)
-	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+	# What a library asks a program for by name (argp_program_version) must be visible to it.
+	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin
+		C_VISIBILITY_PRESET default)
 	install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
