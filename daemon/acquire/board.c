@@ -34,9 +34,9 @@ struct board {
 	uint64_t skipped_before; /* source_stats when the scan was armed */
 };
 
-static void source_arguments(const struct board *b, struct source_args *ret_args)
+static int open_source(struct board *b, struct sluice_error *reterr)
 {
-	*ret_args = (struct source_args){
+	const struct source_args args = {
 		.spec = b->config.source,
 		.framing = board_framings[b->config.framing],
 		.sector = (uint16_t)b->config.sector,
@@ -45,33 +45,18 @@ static void source_arguments(const struct board *b, struct source_args *ret_args
 		.frames_per_s = b->config.frames_per_s,
 		.loops = b->config.loops,
 	};
+
+	/* Without memory: the data may have to say first how large a chunk is. */
+	return source_open(&args, &b->source, reterr);
 }
 
-/* The geometry comes from the data where the configuration says none: ask before the ring is cut.
- */
-static int find_geometry(const struct board *b, struct sluice_geometry *ret_geometry,
-			 struct sluice_error *reterr)
+static int open_ring(struct board *b, struct sluice_error *reterr)
 {
-	struct source_args args;
-	struct source *source;
-	int ret;
-
-	source_arguments(b, &args);
-	ret = source_open(&args, &source, reterr);
-	if (ret < 0)
-		return ret;
-	*ret_geometry = source_info(source)->geometry;
-	source_close(source);
-	return 0;
-}
-
-static int open_ring(struct board *b, const struct sluice_geometry *geometry,
-		     struct sluice_error *reterr)
-{
-	const uint64_t block = sluice_sector_bytes(geometry) + BLOCK_HEADER_MAX;
+	const uint64_t block = source_info(b->source)->block_bytes;
 	const uint64_t chunk = block * b->common->run_frames;
-	struct ring_args args = {
+	const struct ring_args args = {
 		.chunks = b->common->chunks,
+		.chunk_bytes = (uint32_t)chunk,
 		.headroom_bytes = (uint32_t)block,
 		.blocks_max = SLUICE_WIRE_BLOCKS_MAX,
 		.memory = { .node = b->config.node,
@@ -80,6 +65,8 @@ static int open_ring(struct board *b, const struct sluice_geometry *geometry,
 			    .allow_ordinary_pages = !b->common->require_huge_pages,
 			    .allow_unlocked = !b->common->require_locked },
 	};
+	const struct arena *arena;
+	int ret;
 
 	if (chunk > SLUICE_WIRE_PAYLOAD_MAX)
 		return error_set(reterr, -ERANGE,
@@ -87,28 +74,17 @@ static int open_ring(struct board *b, const struct sluice_geometry *geometry,
 				 " bytes are over %d bytes a chunk: lower "
 				 "run_frames",
 				 b->common->run_frames, block, SLUICE_WIRE_PAYLOAD_MAX);
-	args.chunk_bytes = (uint32_t)chunk;
-	return ring_open(&args, &b->ring, reterr);
-}
-
-static int open_source(struct board *b, const struct sluice_geometry *geometry,
-		       struct sluice_error *reterr)
-{
-	const struct arena *arena = ring_arena(b->ring);
-	struct source_args args;
-
-	source_arguments(b, &args);
-	args.geometry = *geometry;
-	args.memory = arena->base;
-	args.memory_bytes = arena->bytes;
-	return source_open(&args, &b->source, reterr);
+	ret = ring_open(&args, &b->ring, reterr);
+	if (ret < 0)
+		return ret;
+	arena = ring_arena(b->ring);
+	return source_attach(b->source, arena->base, arena->bytes, reterr);
 }
 
 int board_open(const struct board_config *config, const struct board_common *common, int wake,
 	       struct board **ret_board, struct sluice_error *reterr)
 {
 	struct board *b = calloc(1, sizeof(*b));
-	struct sluice_geometry geometry;
 	int ret;
 
 	if (!b)
@@ -117,11 +93,9 @@ int board_open(const struct board_config *config, const struct board_common *com
 	b->common = common;
 	b->wake = wake;
 	(void)snprintf(b->id, sizeof(b->id), "%s/%s", common->server, config->name);
-	ret = find_geometry(b, &geometry, reterr);
+	ret = open_source(b, reterr);
 	if (ret == 0)
-		ret = open_ring(b, &geometry, reterr);
-	if (ret == 0)
-		ret = open_source(b, &geometry, reterr);
+		ret = open_ring(b, reterr);
 	if (ret < 0) {
 		board_close(b);
 		return error_prefix(reterr, ret, "board %s", config->name);

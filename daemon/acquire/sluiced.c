@@ -164,6 +164,17 @@ static int describe_board(const struct daemon *d, unsigned int i, struct member_
 	return ret;
 }
 
+/* What a board lacks; the same lack of several boards is said once. */
+static void say_lacks(const struct daemon *d, unsigned int i)
+{
+	const char *memory = board_note(d->board[i]), *reads = board_info(d->board[i])->note;
+
+	if (memory[0] != '\0' && (i == 0 || strcmp(memory, board_note(d->board[i - 1])) != 0))
+		log_warn("board %s: %s", board_id(d->board[i]), memory);
+	if (reads[0] != '\0' && (i == 0 || strcmp(reads, board_info(d->board[i - 1])->note) != 0))
+		log_warn("board %s: %s", board_id(d->board[i]), reads);
+}
+
 static int open_boards(struct daemon *d, struct sluice_error *reterr)
 {
 	for (unsigned int i = 0; i < d->config.board_count; i++) {
@@ -173,10 +184,7 @@ static int open_boards(struct daemon *d, struct sluice_error *reterr)
 		if (ret < 0)
 			return ret;
 		d->board_count++;
-		/* The same lack for every board: said once. */
-		if (board_note(d->board[i])[0] != '\0' &&
-		    (i == 0 || strcmp(board_note(d->board[i]), board_note(d->board[i - 1])) != 0))
-			log_warn("board %s: %s", board_id(d->board[i]), board_note(d->board[i]));
+		say_lacks(d, i);
 	}
 	return 0;
 }
