@@ -334,7 +334,7 @@ static int verify(const struct arena_args *args, struct arena *a, struct sluice_
 
 int arena_open(const struct arena_args *args, struct arena *ret_arena, struct sluice_error *reterr)
 {
-	struct arena a;
+	struct arena a = { .node = NODE_ANY };
 	int ret;
 
 	ret = check_args(args, reterr);

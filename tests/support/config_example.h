@@ -126,7 +126,7 @@ static const struct config_row example_rows[] = {
 static inline void example_defaults(struct example *ret_example)
 {
 	memset(ret_example, 0, sizeof(*ret_example));
-	(void)strcpy(ret_example->name, "noname");
+	memcpy(ret_example->name, "noname", sizeof("noname"));
 	ret_example->bytes = 4096;
 	ret_example->chunks = 64;
 	ret_example->node = -1;

@@ -77,6 +77,7 @@ static bool fails(enum step step)
 	return true;
 }
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
 void *__real_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
 int __real_munmap(void *addr, size_t len);
@@ -174,6 +175,7 @@ static bool machine_has_numa(void)
 {
 	return __real_numa_available() >= 0;
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static void real_memory_is_zero_and_where_it_was_asked(void **state)
 {

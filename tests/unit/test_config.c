@@ -151,7 +151,7 @@ static void help_names_every_key_with_type_limits_default(void **state)
 
 	(void)state;
 	example_defaults(&v);
-	(void)strcpy(v.peers[0], "a");
+	memcpy(v.peers[0], "a", 2);
 	v.peer_count = 1;
 	out = open_memstream(&text, &len);
 	assert_non_null(out);

@@ -22,6 +22,7 @@ static int fault_in; /* this step from now fails; negative: none */
 static int live;     /* descriptors and memory that were not given back */
 static bool dribble; /* read() gives one byte at a time, and is interrupted each time */
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __real_fstat(int fd, struct stat *st);
@@ -93,6 +94,7 @@ int __wrap_close(int fd)
 	live -= armed;
 	return __real_close(fd);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static char folder[] = "/tmp/test_config_file.XXXXXX";
 static char path[64];

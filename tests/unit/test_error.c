@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -85,7 +86,7 @@ static void text_is_one_line_of_utf8(void **state)
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char text[32];
 
-		(void)strcpy(text, cases[i].in);
+		(void)snprintf(text, sizeof(text), "%s", cases[i].in);
 		text_one_line(text);
 		assert_string_equal(text, cases[i].out);
 	}

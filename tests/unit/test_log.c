@@ -18,6 +18,7 @@ static char written[8192];
 static size_t written_len;
 static unsigned int writes;
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
 ssize_t __wrap_write(int fd, const void *bytes, size_t len);
 ssize_t __real_write(int fd, const void *bytes, size_t len);
 
@@ -34,6 +35,7 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t len)
 	written_len = len;
 	return (ssize_t)len;
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static int reset(void **state)
 {

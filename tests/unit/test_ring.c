@@ -231,10 +231,10 @@ enum {
 };
 
 struct holder {
-	struct ring *ring;
-	unsigned int number;
 	struct spsc given; /* reader -> holder */
+	struct ring *ring;
 	uint64_t seen;
+	unsigned int number;
 	bool wrong;
 };
 

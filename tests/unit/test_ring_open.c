@@ -26,6 +26,7 @@ static const struct ring_args good = {
 static int fault_in; /* this step from now fails; negative: none */
 static int live;     /* allocations and mappings that were not given back */
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
 void *__real_aligned_alloc(size_t align, size_t size);
 void *__wrap_aligned_alloc(size_t align, size_t size);
 void __real_free(void *p);
@@ -64,6 +65,7 @@ int __wrap_munmap(void *addr, size_t len)
 	live--;
 	return __real_munmap(addr, len);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static int reset(void **state)
 {
