@@ -1,35 +1,72 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# A program's --help and its page name the same options; the page of sluice each subcommand, too.
+# What a program says of its options and of its configuration is what its page says.
 set -euo pipefail
 
+doc=$SLUICE_SOURCE/daemon/doc
 failed=0
 
-# The long options of --help: what argp prints at the head of a row.
-options_of_help() {
-	grep -oE '^ *(-[a-zA-Z0-9?], |    )?--[a-z][a-z0-9-]*' | grep -oE '\--[a-z][a-z0-9-]*' | sort -u
+fail() {
+	printf 'FAILED: %s\n' "$*"
+	failed=1
 }
 
-# Those of the page: what stands at the head of a tagged paragraph.
-options_of_page() {
-	mandoc -T ascii "$1" | col -b | grep -E '^ {5}( {2})? ?-' | grep -oE '\--[a-z][a-z0-9-]*' |
-		sort -u
+page() {
+	mandoc -T ascii -O width=100 "$1" | sed 's/.\x08//g'
 }
 
+# The long options that begin a row, of --help or of a page. --usage is argp's own.
+row_options() {
+	{ grep -E '^ {2,8}-' || true; } | grep -oE '^ *(-[a-zA-Z0-9?], +)?--[a-z][a-z0-9-]*' |
+		grep -oE '\--[a-z][a-z0-9-]*' | grep -vx -- --usage | sort -u
+}
+
+# The sections of a page's text whose headings are named.
+sections() {
+	awk -v names="$1" '
+		BEGIN { count = split(names, name, "|") }
+		/^ ? ? ?[^ ]/ {
+			heading = $0
+			sub(/^ +/, "", heading)
+			inside = 0
+			for (i = 1; i <= count; i++)
+				inside = inside || heading == name[i]
+		}
+		inside'
+}
+
+# compare WHAT HELP PAGE
 compare() {
-	local page=$1 difference
+	local difference
 
-	shift
-	if ! difference=$(diff <("$@" --help | options_of_help) <(options_of_page "$page")); then
-		printf 'FAILED: %s: < only in --help, > only in %s\n%s\n' "$*" "${page##*/}" \
-			"$(grep '^[<>]' <<<"$difference")"
-		failed=1
+	if ! difference=$(diff <(row_options <<<"$2") <(row_options <<<"$3")); then
+		fail "$1: < only in --help, > only in the page: $(grep '^[<>]' <<<"$difference")"
 	fi
 }
 
-for page in "$SLUICE_SOURCE"/daemon/doc/*.[18]; do
-	program=$(basename "${page%.*}")
-	[ "$program" != sluice ] || continue
-	compare "$page" "$SLUICE_BIN/$program"
+for program in sluiced sluice-aggregator; do
+	compare "$program" "$("$SLUICE_BIN/$program" --help)" "$(page "$doc/$program.8")"
+done
+for program in sluice-board sluice-counter sluice-merge; do
+	compare "$program" "$("$SLUICE_BIN/$program" --help)" "$(page "$doc/$program.1")"
+done
+commands=$("$SLUICE_BIN/sluice" --help | grep -oE '^  [a-z]+' | tr -d ' ')
+for command in $commands; do
+	compare "sluice $command" "$("$SLUICE_BIN/sluice" "$command" --help)" \
+		"$(page "$doc/sluice.1" | sections "sluice $command|Options of every command")"
+done
+[ "$(wc -w <<<"$commands")" -ge 4 ] || fail "sluice --help lists only: $commands"
+
+# Each key with its limits, its default and its help, as the program tells them.
+words=$(page "$doc/sluice.5" | tr -s ' \n' '  ')
+for program in sluiced sluice-aggregator sluice-counter; do
+	keys=0
+	while IFS= read -r key && IFS= read -r help; do
+		key=$(sed "s/: /  /; s/\"$(uname -n)\"/that of the host/" <<<"$key" | tr -s ' ')
+		help=$(tr -s ' ' <<<"$help" | sed 's/^ //')
+		[[ $words = *" $key. $help"* ]] || fail "$program: sluice(5) lacks: $key. $help"
+		keys=$((keys + 1))
+	done < <("$SLUICE_BIN/$program" --help-config | tr '\t' ' ')
+	[ "$keys" -gt 10 ] || fail "$program --help-config lists $keys keys"
 done
 exit "$failed"
