@@ -11,7 +11,8 @@
  *            change until the released() callback came for it (the transport is done with the
  *            memory) - which says nothing of delivery; the acknowledgement does.
  * Threads:   one thread at a time per sender or receiver. released() may come from any thread.
- * Errors:    -EAGAIN: not now (no credit, nothing there). -ENOTCONN: no session.
+ * Errors:    -EAGAIN: not now (no credit, nothing there). -ENOTCONN: no session. Open: -EINVAL: an
+ *            argument is out of range or no endpoint; -EADDRINUSE; -ENOMEM; -EMFILE.
  *            -EBADMSG: never reported to the caller: such a peer is dropped and counted.
  */
 #ifndef LINK_LINK_H
@@ -41,9 +42,10 @@ enum {
 struct link_stats {
 	_Atomic uint64_t chunks, bytes, blocks; /* payload-carrying messages sent or received */
 	_Atomic uint64_t acks, nacks, rejects;  /* entries */
-	_Atomic uint64_t credit_limit, started; /* sender: of the session; receiver: sums */
-	_Atomic uint64_t credit_waits;          /* sends refused for want of credit */
-	_Atomic uint64_t bad_messages;          /* refused bytes from a peer */
+	/* Sender: of the session. Receiver: sums over the peers that are there. */
+	_Atomic uint64_t credit_limit, started;
+	_Atomic uint64_t credit_waits; /* sends refused for want of credit */
+	_Atomic uint64_t bad_messages; /* refused bytes from a peer */
 	_Atomic uint64_t peers_refused, peers_lost, sessions;
 };
 
@@ -100,7 +102,11 @@ int link_sender_open(const struct link_sender_args *args, struct link_sender **r
 		     struct sluice_error *reterr);
 /* Waits at most 1 s for what the transport still has to send, then lets go of everything. */
 void link_sender_close(struct link_sender *sender);
-/* -EAGAIN: part 0 without a credit, or the transport is full. -ENOTCONN. Nothing was sent then. */
+/*
+ * -EAGAIN: part 0 without a credit, or the transport is full. -ENOTCONN. -EMSGSIZE: more than the
+ * receiver takes. -EINVAL: not a chunk of sluice/wire.h. Nothing was sent then, and released()
+ * does not come.
+ */
 int link_send(struct link_sender *sender, const struct link_chunk *chunk);
 /*
  * Passes a received chunk on from the receiver's buffer, without a copy. On success the
@@ -162,14 +168,22 @@ int link_receiver_open(const struct link_receiver_args *args, struct link_receiv
 void link_receiver_close(struct link_receiver *receiver);
 /* What peers connect to, the wildcard port resolved. */
 const char *link_receiver_endpoint(const struct link_receiver *receiver);
-/* The next message, -EAGAIN when there is none. Call link_message_release() for each got. */
+/*
+ * The next message, -EAGAIN when there is none; @ret_message is then empty. Call
+ * link_message_release() for each got. Drives heartbeats: call it at least every 100 ms.
+ */
 int link_receive(struct link_receiver *receiver, struct link_message *ret_message);
 /* Any thread, once; a message that was forwarded has nothing left to release. */
 void link_message_release(struct link_message *message);
 /* Moves ownership to @dst; @src is empty afterwards. The struct must not be copied by assignment.
  */
 void link_message_move(struct link_message *dst, struct link_message *src);
-/* Raises the peer's credit by @credits, sent with the next ack or heartbeat, at once if @now. */
+/*
+ * Raises the peer's credit by @credits, sent with the next ack or heartbeat, at once if @now.
+ * This and the next two: -ENOTCONN: the peer is gone, PEER_DOWN says so. -EINVAL: no such peer,
+ * or not entries of sluice/wire.h, or more than SLUICE_WIRE_ENTRIES_MAX of a kind. An ack or nack
+ * can meet -EAGAIN: the peer does not take what it is sent; nothing was, try again.
+ */
 int link_grant(struct link_receiver *receiver, unsigned int peer, uint32_t credits, bool now);
 int link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
 	     const struct sluice_wire_ack *ack, unsigned int acks,
@@ -187,7 +201,11 @@ struct link_pollitem {
 	int fd; /* used when both are NULL */
 	bool ready;
 };
-/* Waits until an item is ready or @timeout_ns passed. Returns how many are, or -errno. */
+/*
+ * Waits until an item is ready, a signal came, or @timeout_ns passed; heartbeats go out meanwhile.
+ * Returns how many are ready, or -errno. An end may be ready and have -EAGAIN to say: what came
+ * was the link's own.
+ */
 int link_poll(struct link_pollitem *items, unsigned int count, uint64_t timeout_ns);
 
 /*
