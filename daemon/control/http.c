@@ -26,7 +26,7 @@
 
 enum {
 	HEADERS_MAX = 16 << 10, /* bytes of a request's line and headers */
-	LOOK_MS = 1000,         /* at least so often the thread looks at the clock */
+	LOOK_MS = 250,          /* at least so often the thread looks at the clock */
 	BODY_ROOM_FIRST = 4096, /* doubled up to HTTP_BODY_MAX */
 };
 
