@@ -8,3 +8,7 @@ foreach(transport zmq)
 			ARGS ${transport})
 	endforeach()
 endforeach()
+sluice_pkg(zmq libzmq)
+sluice_test(test_link_hostile LABEL conformance
+	SOURCES ${SLUICE_TEST_DIR}/test_link_hostile.c ${SLUICE_TEST_DIR}/link_net.c
+	LINK link PkgConfig::zmq)
