@@ -170,6 +170,8 @@ static void tell_end(struct source *source, struct source_fill *ret_fill)
 	*ret_fill = (struct source_fill){
 		.end = source->end,
 		.error = source->end_error,
+		/* A block that began and never ended. */
+		.bytes_skipped = source->ops->ordered ? scanner_finish(&source->scanner) : 0,
 	};
 	source->state = SOURCE_ENDED;
 }

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <base/crc32c.h>
-
 #include "block_entry.h"
 #include "count.h"
 #include "source.h"

@@ -226,9 +226,8 @@ int source_post(struct source *source, const struct source_buffer *buffer)
 
 	if (source->state != SOURCE_RUNNING)
 		return -EINVAL;
-	if (buffer->capacity > SOURCE_BUFFER_BYTES_MAX || bytes > UINT32_MAX ||
-	    buffer->capacity < source->format.block_bytes || buffer->table_max < 1 ||
-	    !buffer->table)
+	if (bytes > UINT32_MAX || buffer->capacity < source->format.block_bytes ||
+	    buffer->table_max < 1 || !buffer->table)
 		return -EINVAL;
 	if (slot < memory || bytes > source->uring.memory_bytes ||
 	    slot - memory > source->uring.memory_bytes - bytes)

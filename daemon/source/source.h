@@ -28,11 +28,10 @@ struct sluice_error;
 struct source;
 
 enum {
-	SOURCE_DEPTH_MAX = 64,               /* reads in flight */
-	SOURCE_SPEC_MAX = 1024,              /* bytes of a spec, NUL included */
-	SOURCE_FILES_MAX = 512,              /* files of one sector */
-	SOURCE_FRAMES_MAX = 1 << 28,         /* frames of a scan, loops included */
-	SOURCE_BUFFER_BYTES_MAX = 256 << 20, /* data area of one buffer */
+	SOURCE_DEPTH_MAX = 64,       /* reads in flight */
+	SOURCE_SPEC_MAX = 1024,      /* bytes of a spec, NUL included */
+	SOURCE_FILES_MAX = 512,      /* files of one sector */
+	SOURCE_FRAMES_MAX = 1 << 28, /* frames of a scan, loops included */
 };
 
 struct source_args {
@@ -152,7 +151,7 @@ int source_start(struct source *source, const struct source_scan *scan,
 		 struct sluice_error *reterr);
 /*
  * -ENOSPC: depth buffers are posted already. -EINVAL: no scan runs, or the buffer lies outside the
- * memory, is larger than SOURCE_BUFFER_BYTES_MAX or cannot hold one block.
+ * memory or cannot hold one block.
  */
 int source_post(struct source *source, const struct source_buffer *buffer);
 /*

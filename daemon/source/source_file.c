@@ -3,7 +3,6 @@
  * Recorded files, played in frame order. A buffer holds the blocks of at most one run; blocks that
  * lie one behind the other in a file are read at once.
  */
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,6 +139,8 @@ static uint32_t together(const struct file *file, uint64_t entry, uint32_t max,
 	const struct file_entry *const first = &file->index.entries[entry];
 	uint32_t n = 1;
 
+	if (max > URING_READ_BYTES_MAX / block_bytes)
+		max = URING_READ_BYTES_MAX / block_bytes;
 	while (n < max && first[n].place == first->place + (uint64_t)n * block_bytes)
 		n++;
 	return n;

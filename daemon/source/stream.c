@@ -45,9 +45,11 @@ uint32_t stream_read_bytes(struct source *source, const struct source_slot *slot
 	const uint64_t end = block * source->scan.frames_expected;
 	const uint64_t at = source->stream_at + source->stream_in_flight;
 	const uint64_t table = block * slot->buffer.table_max;
-	const uint64_t room = slot->buffer.capacity < table ? slot->buffer.capacity : table;
+	uint64_t room = slot->buffer.capacity < table ? slot->buffer.capacity : table;
 	uint64_t len = run - at % run;
 
+	if (room > URING_READ_BYTES_MAX)
+		room = URING_READ_BYTES_MAX;
 	/* A read that waited for bytes beyond the scan would hold back its last blocks. */
 	if (at < end && len > end - at)
 		len = end - at;

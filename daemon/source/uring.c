@@ -11,14 +11,12 @@
 #include <base/clock.h>
 #include <base/error.h>
 
-#include "source.h"
-
 /*
  * The kernel registers at most 1 GiB as one buffer, and a read must lie within one. Windows that
  * overlap by the largest read make every read lie within one.
  */
 static const size_t window_bytes = (size_t)1 << 30;
-static const size_t window_stride = ((size_t)1 << 30) - SOURCE_BUFFER_BYTES_MAX;
+static const size_t window_stride = ((size_t)1 << 30) - URING_READ_BYTES_MAX;
 
 enum {
 	WINDOWS_MAX = 1024, /* 768 GiB of memory per ring */
@@ -130,6 +128,7 @@ static struct io_uring_sqe *read_prepare(struct uring *uring, int fd, uint8_t *d
 	struct io_uring_sqe *const sqe = sqe_get(uring);
 	const size_t at = (size_t)(dst - uring->memory);
 
+	assert(len <= URING_READ_BYTES_MAX);
 	assert(at < uring->memory_bytes && len <= uring->memory_bytes - at);
 	if (uring->registered)
 		io_uring_prep_read_fixed(sqe, fd, dst, len, offset, (int)(at / window_stride));

@@ -24,7 +24,8 @@
 struct sluice_error;
 
 enum {
-	URING_READS_MAX = 128, /* in flight */
+	URING_READS_MAX = 128,            /* in flight */
+	URING_READ_BYTES_MAX = 256 << 20, /* of one read */
 };
 
 struct uring {
