@@ -147,8 +147,7 @@ static int change_consumer(struct aggregator *a, void *arg, struct sluice_error 
 	return 0;
 }
 
-/* ---- the member's calls ------------------------------------------------------------------------
- */
+/* ---- the member's calls ---------------------------------------------------- */
 
 static int prepare(void *ctx, const struct scan_plan *plan, struct sluice_error *reterr)
 {

@@ -12,6 +12,7 @@
 #include <base/parse.h>
 
 #include "client.h"
+#include "plan_make.h"
 #include "sluice.h"
 
 /* From the writing of the plan to the last "ready". */
@@ -25,10 +26,8 @@ enum {
 struct arguments {
 	struct client_args client;
 	struct watch_args watch_args;
-	uint32_t columns, rows; /* 0: from the data */
-	uint64_t frames_per_position, number, run_frames;
-	const char *group;
-	double background, xray;
+	struct plan_wish wish;
+	uint64_t number;
 	bool watch;
 };
 
@@ -81,27 +80,29 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		state->child_inputs[0] = &a->client;
 		return 0;
 	case 's':
-		if (parse_size(arg, UINT16_MAX, &a->columns, &a->rows) < 0)
+		if (parse_size(arg, UINT16_MAX, &a->wish.columns, &a->wish.rows) < 0)
 			argp_error(state, "--scan %s: WxH is wanted, each from 1 to %d", arg,
 				   UINT16_MAX);
 		return 0;
 	case 'f':
-		number_option(state, "frames-per-position", arg, 1 << 20, &a->frames_per_position);
+		number_option(state, "frames-per-position", arg, 1 << 20,
+			      &a->wish.frames_per_position);
 		return 0;
 	case 'n':
 		number_option(state, "number", arg, UINT32_MAX, &a->number);
 		return 0;
 	case 'r':
-		number_option(state, "run-frames", arg, SLUICE_WIRE_RUN_FRAMES_MAX, &a->run_frames);
+		number_option(state, "run-frames", arg, SLUICE_WIRE_RUN_FRAMES_MAX,
+			      &a->wish.run_frames);
 		return 0;
 	case 'g':
-		a->group = arg;
+		a->wish.group = arg;
 		return 0;
 	case 'b':
-		value_option(state, "background", arg, &a->background);
+		value_option(state, "background", arg, &a->wish.background);
 		return 0;
 	case 'x':
-		value_option(state, "xray", arg, &a->xray);
+		value_option(state, "xray", arg, &a->wish.xray);
 		return 0;
 	case KEY_WATCH:
 		a->watch = true;
@@ -123,120 +124,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* ---- the plan -------------------------------------------------------------------------------- */
-
-static int add_board(struct scan_plan *plan, const struct client_member *m, bool first,
-		     struct arguments *a, struct sluice_error *reterr)
-{
-	const json_int_t sector = json_integer_value(json_object_get(m->info, "sector"));
-	struct sluice_geometry g;
-	int ret = geometry_from_json(json_object_get(m->info, "geometry"), &g, reterr);
-
-	if (ret < 0)
-		return error_prefix(reterr, ret, "board %s", m->id);
-	if (!first && memcmp(&g, &plan->geometry, sizeof(g)) != 0)
-		return error_set(reterr, -EINVAL, "board %s is of another geometry than the others",
-				 m->id);
-	plan->geometry = g;
-	if (sector < 0 || sector >= g.sectors)
-		return error_set(reterr, -EINVAL,
-				 "board %s reads sector %" JSON_INTEGER_FORMAT
-				 ", but a frame has %u",
-				 m->id, sector, g.sectors);
-	if (plan->board[sector].id[0] != '\0')
-		return error_set(reterr, -EINVAL,
-				 "sector %" JSON_INTEGER_FORMAT " has two boards, %s and %s",
-				 sector, plan->board[sector].id, m->id);
-	(void)snprintf(plan->board[sector].id, SLUICE_WIRE_NAME_MAX, "%s", m->id);
-	(void)snprintf(plan->board[sector].url, PLAN_URL_MAX, "%s", m->url);
-	plan->board[sector].sector = (uint16_t)sector;
-	if (a->columns == 0) {
-		a->columns = (uint32_t)json_integer_value(json_object_get(m->info, "scan_columns"));
-		a->rows = (uint32_t)json_integer_value(json_object_get(m->info, "scan_rows"));
-	}
-	return 0;
-}
-
-static void add_other(struct plan_member *list, unsigned int *count, const struct client_member *m)
-{
-	const char *endpoint = json_string_value(json_object_get(m->info, "endpoint"));
-
-	if (*count == PLAN_MEMBERS_MAX || !endpoint)
-		return;
-	(void)snprintf(list[*count].id, SLUICE_WIRE_NAME_MAX, "%s", m->id);
-	(void)snprintf(list[*count].endpoint, PLAN_ENDPOINT_MAX, "%s", endpoint);
-	(void)snprintf(list[*count].url, PLAN_URL_MAX, "%s", m->url);
-	(*count)++;
-}
-
-static int check_members(struct scan_plan *plan, struct sluice_error *reterr)
-{
-	if (plan->geometry.sectors == 0)
-		return error_set(reterr, -ENODEV, "no board is registered: is sluiced running?");
-	for (unsigned int s = 0; s < plan->geometry.sectors; s++) {
-		if (plan->board[s].id[0] == '\0')
-			return error_set(
-				reterr, -ENODEV,
-				"no board is registered for sector %u of %u: is its sluiced "
-				"running?",
-				s, plan->geometry.sectors);
-	}
-	plan->board_count = plan->geometry.sectors;
-	if (plan->aggregator_count == 0)
-		return error_set(reterr, -ENODEV,
-				 "no aggregator is registered: is sluice-aggregator running?");
-	if (plan->consumer_count == 0)
-		return error_set(
-			reterr, -ENODEV,
-			"no consumer is registered in group %s: is sluice-counter running?",
-			plan->group);
-	return 0;
-}
-
-static int make_plan(struct arguments *a, const struct client_members *members,
-		     struct scan_plan *plan, struct sluice_error *reterr)
-{
-	bool first = true;
-	int ret = 0;
-
-	plan->epoch = 1;
-	plan->state = SCAN_ARMED;
-	plan->policy = POLICY_BLOCK;
-	plan->run_frames = (uint32_t)a->run_frames;
-	plan->background = a->background;
-	plan->xray = a->xray;
-	(void)snprintf(plan->group, sizeof(plan->group), "%s", a->group);
-	for (unsigned int i = 0; ret == 0 && i < members->count; i++) {
-		const struct client_member *m = &members->member[i];
-
-		if (m->kind == CLIENT_BOARD) {
-			ret = add_board(plan, m, first, a, reterr);
-			first = false;
-		} else if (m->kind == CLIENT_AGGREGATOR) {
-			add_other(plan->aggregator, &plan->aggregator_count, m);
-		} else if (strcmp(m->group, a->group) == 0) {
-			add_other(plan->consumer, &plan->consumer_count, m);
-		}
-	}
-	if (ret == 0)
-		ret = check_members(plan, reterr);
-	if (ret < 0)
-		return ret;
-	if (a->columns == 0 || a->rows == 0)
-		return error_set(reterr, -EINVAL,
-				 "the boards follow any scan: say its size, --scan WxH");
-	plan->scan_columns = a->columns;
-	plan->scan_rows = a->rows;
-	plan->frames_per_position = (uint32_t)a->frames_per_position;
-	plan->frames_expected = (uint64_t)a->columns * a->rows * a->frames_per_position;
-	if (plan->frames_expected > PLAN_FRAMES_MAX)
-		return error_set(reterr, -ERANGE, "%" PRIu64 " frames; allowed: 1 to %d",
-				 plan->frames_expected, PLAN_FRAMES_MAX);
-	return 0;
-}
-
-/* ---- by the directory -------------------------------------------------------------------------
- */
+/* ---- by the directory ------------------------------------------------------ */
 
 static int write_plan(struct client *client, const struct scan_plan *plan, int64_t revision,
 		      struct sluice_error *reterr)
@@ -424,7 +312,7 @@ static int post_to_all(const struct client_members *members, const struct argume
 			int ret;
 
 			if ((int)m->kind != kind ||
-			    (kind == CLIENT_CONSUMER && strcmp(m->group, a->group) != 0))
+			    (kind == CLIENT_CONSUMER && strcmp(m->group, a->wish.group) != 0))
 				continue;
 			/* A daemon of several boards is asked once. */
 			while (seen < count && strcmp(done[seen], m->url) != 0)
@@ -463,8 +351,7 @@ static int arm_by_address(const struct client_members *members, const struct arg
 	return post_to_all(members, a, path, NULL, now_ns() + ARM_NS, reterr);
 }
 
-/* ---- the command --------------------------------------------------------------------------------
- */
+/* ---- the command ----------------------------------------------------------- */
 
 static int arm(struct client *client, struct arguments *a, struct scan_plan *plan,
 	       struct sluice_error *reterr)
@@ -474,7 +361,7 @@ static int arm(struct client *client, struct arguments *a, struct scan_plan *pla
 
 	if (ret < 0)
 		return ret;
-	ret = make_plan(a, members, plan, reterr);
+	ret = plan_make(&a->wish, members, plan, reterr);
 	if (ret == 0)
 		ret = client->directory ? arm_by_directory(client, a, plan, reterr)
 					: arm_by_address(members, a, plan, reterr);
@@ -494,7 +381,9 @@ int sluice_arm(int argc, char **argv)
 		       "of who is missing or not ready.",
 		.children = children,
 	};
-	struct arguments a = { .frames_per_position = 1, .run_frames = 16, .group = "default" };
+	struct arguments a = {
+		.wish = { .frames_per_position = 1, .run_frames = 16, .group = "default" }
+	};
 	struct scan_plan *plan = calloc(1, sizeof(*plan));
 	struct sluice_error error = { 0 };
 	struct client client = { 0 };

@@ -110,8 +110,7 @@ static void show(const struct scan_plan *plan, struct progress *p)
 		      bar, part * 100, gb, rate);
 }
 
-/* ---- the ledger --------------------------------------------------------------------------------
- */
+/* ---- the ledger ------------------------------------------------------------ */
 
 static int ledger_from_directory(struct client *client, const struct scan_plan *plan,
 				 char **ret_json, struct sluice_error *reterr)
