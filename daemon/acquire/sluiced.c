@@ -164,15 +164,27 @@ static int describe_board(const struct daemon *d, unsigned int i, struct member_
 	return ret;
 }
 
-/* What a board lacks; the same lack of several boards is said once. */
-static void say_lacks(const struct daemon *d, unsigned int i)
+/* One line for a lack, however many boards have it. */
+static void say_lack(const struct daemon *d, const char *(*lack)(const struct board *))
 {
-	const char *memory = board_note(d->board[i]), *reads = board_info(d->board[i])->note;
+	const char *text = NULL;
+	unsigned int boards = 0;
 
-	if (memory[0] != '\0' && (i == 0 || strcmp(memory, board_note(d->board[i - 1])) != 0))
-		log_warn("board %s: %s", board_id(d->board[i]), memory);
-	if (reads[0] != '\0' && (i == 0 || strcmp(reads, board_info(d->board[i - 1])->note) != 0))
-		log_warn("board %s: %s", board_id(d->board[i]), reads);
+	for (unsigned int i = 0; i < d->board_count; i++) {
+		if (lack(d->board[i])[0] == '\0')
+			continue;
+		text = lack(d->board[i]);
+		boards++;
+	}
+	if (boards == 1)
+		log_warn("one board: %s", text);
+	else if (boards > 1)
+		log_warn("%u boards, each (add up what they need): %s", boards, text);
+}
+
+static const char *lack_of_reads(const struct board *board)
+{
+	return board_info(board)->note;
 }
 
 static int open_boards(struct daemon *d, struct sluice_error *reterr)
@@ -184,8 +196,9 @@ static int open_boards(struct daemon *d, struct sluice_error *reterr)
 		if (ret < 0)
 			return ret;
 		d->board_count++;
-		say_lacks(d, i);
 	}
+	say_lack(d, board_note);
+	say_lack(d, lack_of_reads);
 	return 0;
 }
 
