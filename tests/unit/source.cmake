@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 set(fixture ${SLUICE_TEST_DIR}/source_fixture.c ${SLUICE_TEST_DIR}/source_board.c)
-foreach(noun framing scanner source_device source_file source_socket)
+foreach(noun framing scanner source_device source_file source_merlin source_open source_socket)
 	sluice_test(test_${noun} LABEL unit SOURCES ${SLUICE_TEST_DIR}/test_${noun}.c ${fixture}
 		LINK source)
 	target_include_directories(test_${noun} PRIVATE ${CMAKE_SOURCE_DIR}/firmware-iface)

@@ -296,61 +296,6 @@ static void test_refused_scans(void **state)
 	assert_non_null(strstr(error.text, "4 x 4"));
 }
 
-/* Real detector output, pixel for pixel. */
-static void test_merlin(void **state)
-{
-	struct source_fixture *const f = *state;
-	const char *const root = getenv("SLUICE_SOURCE");
-	static uint8_t memory[8][1 << 17], file[8 * 65920];
-	static struct sluice_wire_block table[4];
-	uint64_t frame = 0;
-	char *path;
-	FILE *in;
-
-	assert_true(asprintf(&path, "%s/../shared/data/merlin-4x2-256x256-u8.mib",
-			     root ? root : ".") > 0);
-	in = fopen(path, "rb");
-	if (!in) {
-		print_message("SKIPPED: no %s\n", path);
-		free(path);
-		skip();
-	}
-	assert_int_equal(fread(file, 1, sizeof(file), in), sizeof(file));
-	(void)fclose(in);
-	free((void *)(uintptr_t)f->args.spec);
-	assert_true(asprintf((char **)(uintptr_t)&f->args.spec, "file:%s", path) > 0);
-	free(path);
-	f->args.framing = "merlin-mib";
-	f->args.sector = 0;
-	f->args.geometry = (struct sluice_geometry){ 0 };
-	f->args.memory = memory;
-	f->args.memory_bytes = sizeof(memory);
-	source_fixture_open(f);
-	assert_int_equal(source_info(f->source)->geometry.columns, 256);
-	assert_int_equal(source_info(f->source)->frames, 8);
-	f->scan.frames_expected = 8;
-	f->scan.scan_rows = 2;
-	source_fixture_start(f);
-	while (frame < 8) {
-		const struct source_buffer b = { .slot = memory[frame],
-						 .capacity = sizeof(memory[0]),
-						 .table = table,
-						 .table_max = 4 };
-		struct source_fill fill;
-
-		assert_int_equal(source_post(f->source, &b), 0);
-		assert_int_equal(source_reap(f->source, WAIT_NS, &fill), 0);
-		assert_int_equal(fill.block_count, 1);
-		assert_int_equal(sluice_u64(table[0].frame), frame);
-		assert_int_equal(sluice_u16(table[0].position_x), frame % 4);
-		assert_int_equal(sluice_u16(table[0].position_y), frame / 4);
-		assert_memory_equal(memory[frame] + sluice_u32(table[0].offset),
-				    file + frame * 65920 + 384, 65536);
-		frame++;
-	}
-	source_stop(f->source);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -370,7 +315,6 @@ int main(void)
 		TEST(test_sluice_framing),
 		TEST(test_refused_files),
 		TEST(test_refused_scans),
-		TEST(test_merlin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
