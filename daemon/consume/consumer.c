@@ -12,11 +12,8 @@
 #include <base/error.h>
 #include <consume/consumer_state.h>
 
-#define DIRECTORY_TIMEOUT_NS (2 * NS_PER_S)
-
-enum {
-	LEASE_TTL_S = 5
-};
+/* The sources are given 5 s and the aggregators 8 s to end an aborted scan in good order. */
+#define ABORT_TIMEOUT_NS (10 * NS_PER_S)
 
 /* ---- the queues ---------------------------------------------------------------------------- */
 
@@ -81,7 +78,7 @@ struct sluice_run *consumer_ready_withdraw(struct sluice_consumer *c,
 static int args_take(const struct sluice_consumer_args *args, struct sluice_consumer_args *ret_args,
 		     struct sluice_error *reterr)
 {
-	const size_t first = offsetof(struct sluice_consumer_args, prepare);
+	const size_t first = offsetof(struct sluice_consumer_args, directory_user);
 	struct sluice_consumer_args own = SLUICE_CONSUMER_ARGS_INIT;
 
 	if (args->size < first || args->size > sizeof(own))
@@ -106,6 +103,14 @@ static int args_take(const struct sluice_consumer_args *args, struct sluice_cons
 		return error_set(reterr, -EINVAL,
 				 "consumer: run_timeout_ms is %u; allowed: 1 to %d",
 				 own.run_timeout_ms, SLUICE_RUN_TIMEOUT_MS_MAX);
+	if (own.directory_lease_ttl_s < 2 || own.directory_lease_ttl_s > 60)
+		return error_set(reterr, -EINVAL,
+				 "consumer: directory_lease_ttl_s is %u; allowed: 2 to 60",
+				 own.directory_lease_ttl_s);
+	if (own.directory_timeout_ms < 100 || own.directory_timeout_ms > 60000)
+		return error_set(reterr, -EINVAL,
+				 "consumer: directory_timeout_ms is %u; allowed: 100 to 60000",
+				 own.directory_timeout_ms);
 	*ret_args = own;
 	return 0;
 }
@@ -150,8 +155,11 @@ static int member_join(struct sluice_consumer *c, const struct sluice_consumer_a
 		.directory = { .kind = c->has_directory ? DIRECTORY_ETCD : DIRECTORY_NONE,
 			       .endpoints = (const char(*)[DIRECTORY_URL_MAX])endpoint,
 			       .instrument = args->instrument,
-			       .lease_ttl_s = LEASE_TTL_S,
-			       .timeout_ns = DIRECTORY_TIMEOUT_NS },
+			       .user = args->directory_user,
+			       .password = args->directory_password,
+			       .ca_file = args->directory_ca_file,
+			       .lease_ttl_s = args->directory_lease_ttl_s,
+			       .timeout_ns = args->directory_timeout_ms * NS_PER_MS },
 		.ops = &consumer_member_ops,
 		.ctx = c,
 	};
@@ -204,6 +212,7 @@ static void consumer_setup(struct sluice_consumer *c, const struct sluice_consum
 	(void)snprintf(c->group, sizeof(c->group), "%s", args->group);
 	c->window_runs = args->window_runs;
 	c->run_timeout_ns = args->run_timeout_ms * NS_PER_MS;
+	c->abort_timeout_ns = ABORT_TIMEOUT_NS;
 	c->prepare = args->prepare;
 	c->ctx = args->ctx;
 	c->has_directory = strcmp(args->directory, "none") != 0;
@@ -335,6 +344,11 @@ const char *sluice_consumer_url(const struct sluice_consumer *consumer)
 	return member_url(consumer->member);
 }
 
+void sluice_tune_allocator(void)
+{
+	link_tune_allocator();
+}
+
 const char *sluice_version(void)
 {
 	return SLUICE_VERSION;
@@ -427,6 +441,18 @@ int sluice_consumer_drop(struct sluice_consumer *consumer, struct sluice_run *ru
 	run->dropped = true;
 	give_back(consumer, run);
 	return 0;
+}
+
+bool sluice_consumer_aborted(struct sluice_consumer *consumer, uint32_t scan)
+{
+	const struct consumer_scan *slot;
+	bool aborted;
+
+	(void)pthread_mutex_lock(&consumer->lock);
+	slot = scan_slot(consumer, scan);
+	aborted = slot && slot->abort_ns != 0;
+	(void)pthread_mutex_unlock(&consumer->lock);
+	return aborted;
 }
 
 /* ---- the half of the ledger ---------------------------------------------------------------- */

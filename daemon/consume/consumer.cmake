@@ -36,3 +36,16 @@ install(CODE "
 	file(INSTALL \"${CMAKE_CURRENT_BINARY_DIR}/sluice-consumer.pc\"
 		DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/pkgconfig\")
 ")
+
+# Seeing the library from outside only, as any consumer does.
+sluice_program(sluice-counter
+	SOURCES counter.c counter_config.c counter_fit.c counter_frame.c counter_scan.c counter_work.c
+	LINK sluice-consumer consume member scan base PkgConfig::jansson)
+target_include_directories(sluice-counter PRIVATE ${CMAKE_BINARY_DIR}/view/consume)
+set_target_properties(sluice-counter PROPERTIES
+	INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+
+add_executable(example_consumer example_consumer.c)
+target_link_libraries(example_consumer PRIVATE sluice-consumer)
+set_target_properties(example_consumer PROPERTIES
+	RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <base/clock.h>
 #include <base/error.h>
 #include <consume/consumer_state.h>
 
@@ -64,18 +65,24 @@ static int check_memory(const struct sluice_consumer *c, const struct scan_plan 
 			 have_mib / run_mib / plan->aggregator_count);
 }
 
-/* Under @lock. A number that was used before is free again once its end was told. */
-static int number_free(struct sluice_consumer *c, uint32_t scan, struct sluice_error *reterr)
+/*
+ * Under @lock. SCAN_BEGIN may come before the plan does, as both are sent at once; the first run
+ * comes after both.
+ */
+static int plan_take(struct sluice_consumer *c, const struct sluice_scan *info,
+		     struct sluice_error *reterr)
 {
-	struct consumer_scan *slot = scan_slot(c, scan);
+	struct consumer_scan *slot = scan_slot(c, info->scan);
 
-	if (!slot || slot->state == SLOT_ACTIVE)
-		return 0;
-	if (slot->state == SLOT_ENDED)
+	if (slot && slot->state == SLOT_ENDED)
 		return error_set(reterr, -EBUSY,
 				 "consumer %s: scan %u of before has not been taken to its end",
-				 c->id, scan);
-	slot->state = SLOT_FREE;
+				 c->id, info->scan);
+	if (slot && slot->state == SLOT_ACTIVE && slot->info.consumers == 0) {
+		slot->info.consumers = info->consumers;
+		slot->info.background = info->background;
+		slot->info.xray = info->xray;
+	}
 	return 0;
 }
 
@@ -104,7 +111,7 @@ static int prepare(void *ctx, const struct scan_plan *plan, struct sluice_error 
 			return ret;
 	}
 	(void)pthread_mutex_lock(&c->lock);
-	ret = number_free(c, plan->scan, reterr);
+	ret = plan_take(c, &info, reterr);
 	if (ret == 0) {
 		*prepared_slot(c,
 			       plan->scan) = (struct prepared){ .scan = plan->scan,
@@ -131,9 +138,9 @@ static void abort_scan(void *ctx, uint32_t scan)
 
 	(void)pthread_mutex_lock(&c->lock);
 	slot = scan_slot(c, scan);
-	if (slot && slot->state == SLOT_ACTIVE)
-		slot->aborted = true;
-	else
+	if (slot && slot->abort_ns == 0)
+		slot->abort_ns = now_ns() + c->abort_timeout_ns;
+	else if (!slot)
 		prepared_slot(c, scan)->aborted = true;
 	(void)pthread_mutex_unlock(&c->lock);
 	consumer_wake(c);

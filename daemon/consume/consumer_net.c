@@ -48,10 +48,10 @@ static void table_remove(struct sluice_consumer *c, struct sluice_run *run)
 	run_destroy(run);
 }
 
-typedef void (*run_visitor)(struct sluice_consumer *c, struct sluice_run *run, uint64_t arg);
+typedef void (*run_visitor)(struct sluice_consumer *c, struct sluice_run *run, const void *arg);
 
 /* @visit may remove the run it is given. */
-static void table_visit(struct sluice_consumer *c, run_visitor visit, uint64_t arg)
+static void table_visit(struct sluice_consumer *c, run_visitor visit, const void *arg)
 {
 	for (unsigned int i = 0; i < RUN_BUCKETS; i++) {
 		for (struct sluice_run *run = c->bucket[i], *next; run; run = next) {
@@ -224,10 +224,12 @@ static void peer_up(struct sluice_consumer *c, const struct link_message *messag
 }
 
 /* A run that is in hand stays; what becomes of it is told when somebody asks. */
-static void orphan(struct sluice_consumer *c, struct sluice_run *run, uint64_t peer)
+static void orphan(struct sluice_consumer *c, struct sluice_run *run, const void *arg)
 {
-	run->ack_to &= ~(UINT64_C(1) << peer);
-	if (run->owner != peer)
+	const unsigned int *peer = arg;
+
+	run->ack_to &= ~(UINT64_C(1) << *peer);
+	if (run->owner != *peer)
 		return;
 	run->owner = OWNER_NONE;
 	if (!run->assembling)
@@ -241,7 +243,7 @@ static void peer_down(struct sluice_consumer *c, unsigned int index)
 	if (!c->peer[index].up)
 		return;
 	withdraw(c, NULL, index);
-	table_visit(c, orphan, index);
+	table_visit(c, orphan, &index);
 	for (unsigned int i = 0; i < c->answer_count; i++) {
 		struct answer *answer = &c->answer[(c->answer_first + i) % ANSWERS_MAX];
 
@@ -262,17 +264,37 @@ static void run_ready(struct sluice_consumer *c, struct sluice_run *run)
 	consumer_ready_push(c, &run->item);
 }
 
-static void answer_chunk(struct sluice_consumer *c, struct consumer_scan *scan,
-			 const struct link_message *message, bool nack)
+/* The run was committed before: the acknowledgement of the sector is given again. */
+static void ack_again(struct sluice_consumer *c, struct consumer_scan *scan,
+		      const struct link_message *message)
 {
 	const struct answer answer = { .scan = scan,
 				       .run = message->run,
 				       .sectors = UINT32_C(1) << message->sector,
-				       .peer = message->peer,
-				       .nack = nack };
+				       .peer = message->peer };
 
+	stat_add(&c->stats.runs_repeated, message->part == 0);
+	if (account_gave_up(scan, message->run, message->sector))
+		account_reject_late(c, scan, message);
 	if (message->flags & SLUICE_WIRE_LAST_PART)
 		answer_push(c, &answer);
+}
+
+/* Nothing of the run is here (any more): please send all of it again. */
+static void ask_again(struct sluice_consumer *c, struct consumer_scan *scan,
+		      const struct link_message *message, struct sluice_run *run)
+{
+	const struct answer answer = { .scan = scan,
+				       .run = message->run,
+				       .sectors = scan_sectors_mask(scan),
+				       .peer = message->peer,
+				       .nack = true };
+
+	if (run) {
+		stat_add(&c->stats.runs_discarded, 1);
+		table_remove(c, run);
+	}
+	answer_push(c, &answer);
 }
 
 /* Part of a run that is with next() or with the caller: a copy, or a sector that came too late. */
@@ -313,7 +335,7 @@ static struct sluice_run *run_for_chunk(struct sluice_consumer *c, struct consum
 	if (run)
 		return run;
 	if (run_create(scan, message->run, &run) < 0) {
-		answer_chunk(c, scan, message, true);
+		ask_again(c, scan, message, NULL);
 		return NULL;
 	}
 	run->owner = message->peer;
@@ -339,10 +361,7 @@ static bool chunk_take(struct sluice_consumer *c, struct link_message *message)
 		return false;
 	}
 	if (account_committed(scan, message->run)) {
-		stat_add(&c->stats.runs_repeated, first);
-		if (account_gave_up(scan, message->run, message->sector))
-			account_reject_late(c, scan, message);
-		answer_chunk(c, scan, message, false);
+		ack_again(c, scan, message);
 		return false;
 	}
 	run = run_for_chunk(c, scan, message);
@@ -352,7 +371,7 @@ static bool chunk_take(struct sluice_consumer *c, struct link_message *message)
 	if (ret < 0) {
 		if (ret != -EEXIST) {
 			stat_add(&c->stats.bad_chunks, 1);
-			answer_chunk(c, scan, message, true);
+			ask_again(c, scan, message, run);
 		}
 		return false;
 	}
@@ -379,22 +398,60 @@ static void chunk_received(struct sluice_consumer *c, struct link_message *messa
 	link_message_release(message);
 }
 
-static void expire(struct sluice_consumer *c, struct sluice_run *run, uint64_t scan)
+struct leaving {
+	const struct consumer_scan *scan;
+	unsigned int owner; /* OWNER_NONE: whoever */
+};
+
+static void discard(struct sluice_consumer *c, struct sluice_run *run, const void *arg)
 {
-	(void)c;
-	if (run->assembling && run->scan->info.scan == scan)
-		run->deadline_ns = 0;
+	const struct leaving *leaving = arg;
+
+	if (!run->assembling || run->scan != leaving->scan ||
+	    (leaving->owner != OWNER_NONE && run->owner != leaving->owner))
+		return;
+	stat_add(&c->stats.runs_discarded, 1);
+	table_remove(c, run);
+}
+
+/* Nobody waits any more for what the aggregator sent in this scan: it is on the sources' books. */
+static void discard_runs(struct sluice_consumer *c, const struct consumer_scan *scan,
+			 unsigned int owner)
+{
+	const struct leaving leaving = { .scan = scan, .owner = owner };
+
+	withdraw(c, scan, owner);
+	table_visit(c, discard, &leaving);
+}
+
+static void scan_left_by(struct sluice_consumer *c, struct consumer_scan *scan, unsigned int peer)
+{
+	discard_runs(c, scan, peer);
+	scan_ended_by(scan, c->peer[peer].name);
+}
+
+static void scan_begin_received(struct sluice_consumer *c, const struct link_message *message)
+{
+	const uint64_t bit = UINT64_C(1) << message->peer;
+
+	if (!scan_begin(c, message))
+		return;
+	peer_grant(c, message->peer, true);
+	/* An aggregator is in one scan at a time: what it did not end, it has forgotten. */
+	for (unsigned int i = 0; i < SCANS_MAX; i++) {
+		struct consumer_scan *scan = &c->scan[i];
+
+		if (scan->active && (scan->peers & bit) && scan->info.scan != message->scan)
+			scan_left_by(c, scan, message->peer);
+	}
 }
 
 static void scan_end_received(struct sluice_consumer *c, const struct link_message *message)
 {
 	struct consumer_scan *scan = scan_active(c, message->scan);
 
-	if (!scan || !(scan->peers >> message->peer & 1))
-		return;
-	/* Nothing more will come for what is still in assembly. */
-	if (scan_ended_by(scan, c->peer[message->peer].name))
-		table_visit(c, expire, message->scan);
+	if (scan && (scan->peers >> message->peer & 1))
+		scan_left_by(c, scan, message->peer);
 }
 
 static void message_received(struct sluice_consumer *c, struct link_message *message)
@@ -413,8 +470,7 @@ static void message_received(struct sluice_consumer *c, struct link_message *mes
 		peer_down(c, message->peer);
 		break;
 	case LINK_MESSAGE_SCAN_BEGIN:
-		if (scan_begin(c, message))
-			peer_grant(c, message->peer, true);
+		scan_begin_received(c, message);
 		break;
 	case LINK_MESSAGE_SCAN_END:
 		scan_end_received(c, message);
@@ -426,44 +482,33 @@ release:
 
 /* ---- the round ----------------------------------------------------------------------------- */
 
-static void give_up_late(struct sluice_consumer *c, struct sluice_run *run, uint64_t now)
+static void give_up_late(struct sluice_consumer *c, struct sluice_run *run, const void *arg)
 {
-	if (!run->assembling || run->deadline_ns > now || run_give_up(run) < 0)
+	const uint64_t *now = arg;
+
+	if (!run->assembling || run->deadline_ns > *now || run_give_up(run) < 0)
 		return;
 	stat_add(&c->stats.runs_timed_out, 1);
 	run_ready(c, run);
 }
 
-static void discard(struct sluice_consumer *c, struct sluice_run *run, uint64_t scan)
+static void scan_look(struct sluice_consumer *c, struct consumer_scan *scan, uint64_t now)
 {
-	if (!run->assembling || run->scan->info.scan != scan)
-		return;
-	stat_add(&c->stats.runs_discarded, 1);
-	table_remove(c, run);
-}
+	uint64_t abort_ns;
 
-static void scans_look(struct sluice_consumer *c)
-{
-	for (unsigned int i = 0; i < SCANS_MAX; i++) {
-		struct consumer_scan *scan = &c->scan[i];
-		bool aborted;
-
-		if (!scan->active && !scan->aborting)
-			continue;
-		(void)pthread_mutex_lock(&c->lock);
-		aborted = scan->aborted;
-		(void)pthread_mutex_unlock(&c->lock);
-		if (aborted && !scan->aborting) {
-			scan->active = false;
-			scan->aborting = true;
-			withdraw(c, scan, OWNER_NONE);
-			table_visit(c, discard, scan->info.scan);
-		}
-		if (!aborted && scan->ended_count < scan->aggregators)
-			continue;
-		if (scan->live == 0 && scan->answers == 0)
-			scan_finish(c, scan);
+	(void)pthread_mutex_lock(&c->lock);
+	abort_ns = scan->abort_ns;
+	(void)pthread_mutex_unlock(&c->lock);
+	/* As a rule the sources end an aborted scan, and the aggregators pass it on. */
+	if (scan->active && abort_ns != 0 && abort_ns <= now) {
+		scan->active = false;
+		scan->aborting = true;
+		discard_runs(c, scan, OWNER_NONE);
 	}
+	if (!scan->aborting && scan->ended_count < scan->aggregators)
+		return;
+	if (scan->live == 0 && scan->answers == 0)
+		scan_finish(c, scan);
 }
 
 static void wake_clear(const struct sluice_consumer *c)
@@ -504,10 +549,13 @@ static int network_round(struct sluice_consumer *c, uint64_t *swept_ns)
 		return ret;
 	if (now_ns() - *swept_ns >= SWEEP_NS) {
 		*swept_ns = now_ns();
-		table_visit(c, give_up_late, *swept_ns);
+		table_visit(c, give_up_late, swept_ns);
 	}
 	answers_send(c);
-	scans_look(c);
+	for (unsigned int i = 0; i < SCANS_MAX; i++) {
+		if (c->scan[i].active || c->scan[i].aborting)
+			scan_look(c, &c->scan[i], now_ns());
+	}
 	for (unsigned int p = 0; p < LINK_PEERS_MAX; p++)
 		peer_grant(c, p, true);
 	return 0;

@@ -5,7 +5,7 @@
  *   free -(first SCAN_BEGIN)-> active -(ended, no run lives)-> ended -(next() told)-> told -> free
  *
  * A slot that was told keeps its half of the ledger for commit(), until its place is needed or a
- * new plan of the same number is prepared.
+ * scan of the same number begins again.
  */
 #include <errno.h>
 #include <string.h>
@@ -103,11 +103,15 @@ static struct consumer_scan *scan_start(struct sluice_consumer *c, const struct 
 					unsigned int aggregators)
 {
 	const struct prepared *prepared = prepared_find(c, info->scan);
-	struct consumer_scan *scan;
+	struct consumer_scan *scan = scan_slot(c, info->scan);
 
-	if (scan_slot(c, info->scan) || (prepared && prepared->aborted))
+	if (prepared && prepared->aborted)
 		return NULL;
-	scan = scan_slot_take(c);
+	/* After its end every aggregator is through with a scan: this is another of its number. */
+	if (scan && scan->state != SLOT_TOLD)
+		return NULL;
+	if (!scan)
+		scan = scan_slot_take(c);
 	if (!scan)
 		return NULL;
 	*scan = (struct consumer_scan){
@@ -160,16 +164,14 @@ refuse:
 	return false;
 }
 
-bool scan_ended_by(struct consumer_scan *scan, const char *name)
+void scan_ended_by(struct consumer_scan *scan, const char *name)
 {
 	for (unsigned int i = 0; i < scan->ended_count; i++) {
 		if (strcmp(scan->ended[i], name) == 0)
-			return false;
+			return;
 	}
-	if (scan->ended_count == scan->aggregators)
-		return false;
-	memcpy(scan->ended[scan->ended_count++], name, SLUICE_WIRE_NAME_MAX);
-	return scan->ended_count == scan->aggregators;
+	if (scan->ended_count < scan->aggregators)
+		memcpy(scan->ended[scan->ended_count++], name, SLUICE_WIRE_NAME_MAX);
 }
 
 void scan_finish(struct sluice_consumer *c, struct consumer_scan *scan)

@@ -138,7 +138,7 @@ struct consumer_scan {
 	struct sluice_scan info; /* constant while active */
 	struct ready_item begin, end;
 	struct half_consumer half; /* @lock */
-	bool aborted;              /* @lock: asked for by a callback */
+	uint64_t abort_ns;         /* @lock: when the scan ends here in any case; 0: not aborted */
 
 	bool active;          /* network thread, from here: takes runs */
 	bool aborting;        /* no more, but some are in hand */
@@ -205,6 +205,7 @@ struct sluice_consumer {
 	char id[SLUICE_WIRE_NAME_MAX], group[PLAN_GROUP_MAX];
 	uint32_t window_runs;
 	uint64_t run_timeout_ns;
+	uint64_t abort_timeout_ns; /* an aborted scan that nobody ends, ends here after this */
 	int (*prepare)(void *ctx, const struct sluice_scan *scan, struct sluice_error *reterr);
 	void *ctx;
 	bool has_directory;
@@ -276,8 +277,8 @@ struct consumer_scan *scan_active(struct sluice_consumer *c, uint32_t scan);
 struct consumer_scan *scan_slot(struct sluice_consumer *c, uint32_t scan);
 /* SCAN_BEGIN came: whether @message->peer may send in the scan. If not, it is counted. */
 bool scan_begin(struct sluice_consumer *c, const struct link_message *message);
-/* SCAN_END came from an aggregator of this name. True when it was the last. */
-bool scan_ended_by(struct consumer_scan *scan, const char *name);
+/* An aggregator of this name has ended the scan. */
+void scan_ended_by(struct consumer_scan *scan, const char *name);
 /* No run lives any more: the end is put before next(). */
 void scan_finish(struct sluice_consumer *c, struct consumer_scan *scan);
 void scan_free(struct consumer_scan *scan);

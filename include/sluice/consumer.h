@@ -15,6 +15,7 @@
 #ifndef SLUICE_CONSUMER_H
 #define SLUICE_CONSUMER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#pragma GCC visibility push(default)
 
 struct sluice_consumer;
 struct sluice_run;
@@ -46,6 +49,11 @@ struct sluice_consumer_args {
 	const char *control;     /* where its status is served, "127.0.0.1:0" */
 	uint32_t window_runs;    /* runs in memory at once, per aggregator: bounds memory */
 	uint32_t run_timeout_ms; /* a sector that has not come so long after the first is missing */
+	const char *directory_user; /* NULL or "": no authentication */
+	const char *directory_password;
+	const char *directory_ca_file;  /* certificates to trust; NULL or "": the system's */
+	uint32_t directory_lease_ttl_s; /* 2 ... 60: after this a dead consumer is gone from it */
+	uint32_t directory_timeout_ms;  /* 100 ... 60000: deadline of one call to it */
 	/*
 	 * Asked when a scan is armed, on a thread of the library's own, and to be answered within
 	 * 500 ms. 0: ready; else -errno, and the arming fails with the text in @reterr. May be
@@ -55,12 +63,14 @@ struct sluice_consumer_args {
 	void *ctx; /* for prepare() */
 };
 
-#define SLUICE_CONSUMER_ARGS_INIT                                                          \
-	{                                                                                  \
-		.size = sizeof(struct sluice_consumer_args), .directory = "none",          \
-		.instrument = "bench", .group = "default", .id = "consumer0",              \
-		.listen = "tcp://127.0.0.1:*", .control = "127.0.0.1:0", .window_runs = 8, \
-		.run_timeout_ms = 10000, .prepare = NULL, .ctx = NULL,                     \
+#define SLUICE_CONSUMER_ARGS_INIT                                                            \
+	{                                                                                    \
+		.size = sizeof(struct sluice_consumer_args), .directory = "none",            \
+		.instrument = "bench", .group = "default", .id = "consumer0",                \
+		.listen = "tcp://127.0.0.1:*", .control = "127.0.0.1:0", .window_runs = 8,   \
+		.run_timeout_ms = 10000, .directory_user = NULL, .directory_password = NULL, \
+		.directory_ca_file = NULL, .directory_lease_ttl_s = 5,                       \
+		.directory_timeout_ms = 2000, .prepare = NULL, .ctx = NULL,                  \
 	}
 
 /* What is known of a scan. */
@@ -72,7 +82,8 @@ struct sluice_scan {
 	uint32_t run_frames;
 	uint64_t frames_expected;
 	struct sluice_geometry geometry;
-	uint32_t consumers; /* of the group when the scan was armed; 0: not known */
+	/* From the plan, which may come after SCAN_BEGIN but before the first run; 0: not known. */
+	uint32_t consumers; /* of the group when the scan was armed */
 	double background;  /* thresholds of counting that the plan gives, pixel values; */
 	double xray;        /* xray 0: to be fitted */
 };
@@ -135,6 +146,8 @@ void sluice_frame_assemble(const struct sluice_scan *scan, const struct sluice_f
 int sluice_consumer_ack(struct sluice_consumer *consumer, struct sluice_run *run, uint64_t events);
 /* The run could not be worked on: please send it again, to whomever. */
 int sluice_consumer_drop(struct sluice_consumer *consumer, struct sluice_run *run);
+/* Whether the scan was aborted: its runs may go on coming for a while, and its end comes. */
+bool sluice_consumer_aborted(struct sluice_consumer *consumer, uint32_t scan);
 /* Where this consumer's part of scan @scan lies: told with its half of the ledger. Before SCAN_END
  * is taken. */
 int sluice_consumer_set_part(struct sluice_consumer *consumer, uint32_t scan, const char *path);
@@ -167,6 +180,13 @@ const char *sluice_consumer_endpoint(const struct sluice_consumer *consumer);
 const char *sluice_consumer_url(const struct sluice_consumer *consumer);
 /* "0.1.0" */
 const char *sluice_version(void);
+/*
+ * Tells malloc() to keep freed message buffers instead of giving their pages back: worth a call at
+ * the start of a program that does nothing else, before its first thread. Process-wide.
+ */
+void sluice_tune_allocator(void);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

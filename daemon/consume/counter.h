@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * consume/counter.h - the inside of sluice-counter.
+ *
+ *   next() -> thresholds known? -> count, frame by frame -> append to the part -> ack()
+ *                    | no
+ *                    +-> run 0: fit, share       any run: parked until they are
+ *
+ * Ownership: a run belongs to one worker, or is parked in its scan.
+ * Threads:   workers are alike. @lock of the counter guards the table of scans, what is parked and
+ *            the state of thresholds; @part_lock of a scan its part. Thresholds are constant once
+ *            known. A worker's own things are its own.
+ * Errors:    0 or -errno. What a scan cannot do without stops the program: counter_fail().
+ */
+#ifndef CONSUME_COUNTER_H
+#define CONSUME_COUNTER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <consume/count.h>
+#include <consume/counter_config.h>
+#include <consume/part.h>
+#include <consume/threshold.h>
+#include <sluice/consumer.h>
+
+enum {
+	COUNTER_SCANS_MAX = 4, /* that overlap; as many as the library has */
+	PARTS_PER_SCAN_MAX = 100,
+};
+
+enum thresholds_state {
+	THRESHOLDS_UNKNOWN = 0,
+	THRESHOLDS_KNOWN,
+	THRESHOLDS_FAILED,
+};
+
+struct counter_scan {
+	uint32_t scan; /* 0: unused */
+	struct sluice_scan info;
+	uint64_t serial; /* counts scans: tells two of the same number apart */
+	enum thresholds_state thresholds;
+	struct threshold threshold;
+	char *offer;          /* JSON that is still to be shared, or NULL */
+	bool looking;         /* one worker asks for thresholds */
+	uint64_t look_ns;     /* not before this again */
+	uint64_t deadline_ns; /* then they must be known; 0: nothing waits yet */
+	struct sluice_run **parked;
+	unsigned int parked_count, parked_max;
+	pthread_mutex_t part_lock;
+	struct part_writer *part;
+	char path[2 * COUNTER_PATH_MAX];
+};
+
+struct counter {
+	struct counter_config config;
+	char output[COUNTER_PATH_MAX]; /* absolute */
+	struct sluice_consumer *consumer;
+	const struct count_kernel *kernel;
+	uint16_t *dark; /* NULL: none */
+	float *gain;
+	uint64_t dark_pixels, gain_pixels;
+	atomic_bool failed;
+	_Atomic uint64_t frames, events;
+
+	pthread_mutex_t lock;
+	struct counter_scan scan[COUNTER_SCANS_MAX];
+	uint64_t serial;
+};
+
+/* What one worker needs for the scan it works on. */
+struct counter_worker {
+	struct counter *counter;
+	pthread_t thread;
+	uint64_t serial; /* of the scan that this is for; 0: none yet */
+	struct count_rule_compiled *rule;
+	uint16_t *assembled; /* frame whose rows do not lie in one piece, or not as host uint16 */
+	const void **row;
+	uint32_t *events;
+	size_t events_max;
+	uint8_t *pixels; /* of a run, recorded */
+	struct part_frame *frame;
+};
+
+/* Says why once, and makes the program end with a failure. */
+void counter_fail(struct counter *counter, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* counter_scan.c */
+
+/* The scan of this run; new with its first. NULL: COUNTER_SCANS_MAX scans are there. */
+struct counter_scan *counter_scan_of(struct counter *counter, const struct sluice_run *run);
+/* Every run was acknowledged: the part is safe, the half of the ledger published. */
+void counter_scan_end(struct counter *counter, uint32_t scan);
+/* The program ends: runs that are parked go back, parts are closed. */
+void counter_scans_close(struct counter *counter);
+/* Keeps the run until thresholds are known. */
+int counter_scan_park(struct counter *counter, struct counter_scan *scan, struct sluice_run *run);
+/* A parked run that waits no more: its thresholds are known, or never will be. NULL: none. */
+struct sluice_run *counter_scan_unpark(struct counter *counter);
+/* Appends the run's frames to the scan's part, which is made when it is not there. */
+int counter_scan_write(struct counter *counter, struct counter_scan *scan, uint64_t run,
+		       const struct part_frame *frames, unsigned int count);
+/* How pixels of such a scan are recorded: host order. */
+uint16_t counter_record_pixel(const struct sluice_scan *info);
+
+/* counter_fit.c */
+
+/* Those that were given are known from the first run on. */
+enum thresholds_state counter_thresholds_state(struct counter *counter, struct counter_scan *scan);
+/* Fits thresholds to the complete frames of run 0, to be shared by counter_thresholds_look(). */
+void counter_thresholds_fit(struct counter_worker *worker, struct counter_scan *scan,
+			    struct sluice_run *run);
+/* Looks whether thresholds are there for the scans that wait. Returns how many go on waiting. */
+unsigned int counter_thresholds_look(struct counter *counter);
+
+/* counter_frame.c */
+
+/* Room for frames of this scan. */
+int counter_worker_setup(struct counter_worker *worker, const struct counter_scan *scan);
+void counter_worker_clear(struct counter_worker *worker);
+/* Where the rows of the frame lie: in the message where it can be, else assembled. */
+struct count_image counter_frame_image(struct counter_worker *worker,
+				       const struct sluice_scan *info,
+				       const struct sluice_frame *frame);
+/* Its pixels as counter_record_pixel() says; missing ones 0. */
+void counter_frame_record(const struct sluice_scan *info, const struct sluice_frame *frame,
+			  uint8_t *dst);
+
+/* counter_work.c */
+
+void *counter_work(void *worker);
+
+#endif /* CONSUME_COUNTER_H */
