@@ -183,6 +183,28 @@ static int copy_args(struct etcd *etcd, const struct directory_args *args,
 	return 0;
 }
 
+static int init_parts(struct etcd *etcd, struct sluice_error *reterr)
+{
+	int ret = -pthread_mutex_init(&etcd->pool_lock, NULL);
+
+	if (ret < 0)
+		goto err;
+	ret = etcd_lease_init(etcd);
+	if (ret < 0)
+		goto err_pool;
+	ret = etcd_watch_init(etcd);
+	if (ret < 0)
+		goto err_lease;
+	return 0;
+
+err_lease:
+	etcd_lease_fini(etcd);
+err_pool:
+	(void)pthread_mutex_destroy(&etcd->pool_lock);
+err:
+	return error_set(reterr, ret, "directory: cannot be set up: %s", error_name(ret));
+}
+
 static int start_threads(struct etcd *etcd, struct sluice_error *reterr)
 {
 	int ret = etcd_lease_start(etcd);
@@ -228,15 +250,9 @@ static int etcd_open(const struct directory_args *args, struct directory **ret_d
 	ret = copy_args(etcd, args, reterr);
 	if (ret < 0)
 		goto err_free;
-	ret = -pthread_mutex_init(&etcd->pool_lock, NULL);
+	ret = init_parts(etcd, reterr);
 	if (ret < 0)
 		goto err_free;
-	ret = etcd_lease_init(etcd);
-	if (ret < 0)
-		goto err_pool;
-	ret = etcd_watch_init(etcd);
-	if (ret < 0)
-		goto err_lease;
 	ret = wait_for_answer(etcd, reterr);
 	if (ret == 0)
 		ret = start_threads(etcd, reterr);
@@ -247,10 +263,6 @@ static int etcd_open(const struct directory_args *args, struct directory **ret_d
 	*ret_directory = &etcd->base;
 	return 0;
 
-err_lease:
-	etcd_lease_fini(etcd);
-err_pool:
-	(void)pthread_mutex_destroy(&etcd->pool_lock);
 err_free:
 	free(etcd);
 	return ret;

@@ -7,3 +7,8 @@ sluice_test(test_directory_answer LABEL fault
 	SOURCES ${SLUICE_TEST_DIR}/test_directory_answer.c ${SLUICE_TEST_DIR}/fake_server.c
 		${CMAKE_SOURCE_DIR}/tests/support/watch_log.c
 	LINK directory)
+sluice_test(test_directory_unwind LABEL fault
+	SOURCES ${SLUICE_TEST_DIR}/test_directory_unwind.c ${SLUICE_TEST_DIR}/fake_server.c
+	LINK directory PkgConfig::curl
+	WRAP calloc pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy
+		pthread_cond_init pthread_cond_destroy curl_multi_init curl_multi_cleanup)
