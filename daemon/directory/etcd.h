@@ -8,9 +8,9 @@
  *   etcd_watch.c      the watch thread: lists, streams, differences
  *   etcd_json.c       what goes over the wire
  *
- * Locks: lease.lock is held over whole calls, so that what is put again after a lost lease never
- * overtakes a newer value; pool_lock and wake_lock only for a few instructions. None is taken
- * while another is held but pool_lock, which is always the last.
+ * Locks: the lease is taken over whole calls (etcd_lease_lock()), so that what is put again after a
+ * lost lease never overtakes a newer value, and with a deadline. The mutexes are held for a few
+ * instructions each, and never two of them.
  */
 #ifndef DIRECTORY_ETCD_H
 #define DIRECTORY_ETCD_H
@@ -41,9 +41,11 @@ struct etcd_lease_key {
 };
 
 struct etcd_lease {
-	pthread_mutex_t lock; /* guards everything up to wake_lock */
-	int64_t id;           /* 0: none */
-	bool torn;            /* keys are missing under it: to be put again */
+	pthread_mutex_t lock; /* guards taken */
+	pthread_cond_t given_back;
+	bool taken; /* by the one thread that may use everything up to wake_lock */
+	int64_t id; /* 0: none */
+	bool torn;  /* keys are missing under it: to be put again */
 	struct etcd_lease_key key[DIRECTORY_LEASED_MAX];
 	unsigned int key_count;
 

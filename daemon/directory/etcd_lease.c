@@ -25,9 +25,12 @@ int etcd_lease_init(struct etcd *etcd)
 
 	if (ret < 0)
 		return ret;
-	ret = -pthread_mutex_init(&lease->wake_lock, NULL);
+	ret = -pthread_cond_init(&lease->given_back, NULL);
 	if (ret < 0)
 		goto err_lock;
+	ret = -pthread_mutex_init(&lease->wake_lock, NULL);
+	if (ret < 0)
+		goto err_given_back;
 	ret = -pthread_cond_init(&lease->wake, NULL);
 	if (ret < 0)
 		goto err_wake_lock;
@@ -35,6 +38,8 @@ int etcd_lease_init(struct etcd *etcd)
 
 err_wake_lock:
 	(void)pthread_mutex_destroy(&lease->wake_lock);
+err_given_back:
+	(void)pthread_cond_destroy(&lease->given_back);
 err_lock:
 	(void)pthread_mutex_destroy(&lease->lock);
 	return ret;
@@ -49,14 +54,25 @@ void etcd_lease_fini(struct etcd *etcd)
 	lease->key_count = 0;
 	(void)pthread_cond_destroy(&lease->wake);
 	(void)pthread_mutex_destroy(&lease->wake_lock);
+	(void)pthread_cond_destroy(&lease->given_back);
 	(void)pthread_mutex_destroy(&lease->lock);
 }
 
 int etcd_lease_lock(struct etcd *etcd, uint64_t deadline_ns, struct sluice_error *reterr)
 {
+	struct etcd_lease *lease = &etcd->lease;
 	const struct timespec until = timespec_from_ns(deadline_ns);
-	const int ret = pthread_mutex_clocklock(&etcd->lease.lock, CLOCK_MONOTONIC, &until);
+	int ret = 0;
 
+	(void)pthread_mutex_lock(&lease->lock);
+	while (lease->taken && ret == 0)
+		ret = pthread_cond_clockwait(&lease->given_back, &lease->lock, CLOCK_MONOTONIC,
+					     &until);
+	if (!lease->taken) {
+		lease->taken = true;
+		ret = 0;
+	}
+	(void)pthread_mutex_unlock(&lease->lock);
 	if (ret != 0)
 		return error_set(reterr, -ret, "etcd: calls before this one take all its time");
 	return 0;
@@ -64,7 +80,13 @@ int etcd_lease_lock(struct etcd *etcd, uint64_t deadline_ns, struct sluice_error
 
 void etcd_lease_unlock(struct etcd *etcd)
 {
-	(void)pthread_mutex_unlock(&etcd->lease.lock);
+	struct etcd_lease *lease = &etcd->lease;
+
+	(void)pthread_mutex_lock(&lease->lock);
+	assert(lease->taken);
+	lease->taken = false;
+	(void)pthread_cond_signal(&lease->given_back);
+	(void)pthread_mutex_unlock(&lease->lock);
 }
 
 static struct etcd_lease_key *find_key(struct etcd_lease *lease, const char *key)
@@ -115,7 +137,7 @@ static void lose(struct etcd *etcd)
 	(void)atomic_fetch_add(&etcd->base.stats.lease_losses, 1);
 }
 
-/* Makes the lease whole: there is one, and every key hangs on it. Lock held. */
+/* Makes the lease whole: there is one, and every key hangs on it. The lease is taken. */
 static int mend(struct etcd *etcd, uint64_t deadline_ns, struct sluice_error *reterr)
 {
 	struct etcd_lease *lease = &etcd->lease;
@@ -135,7 +157,7 @@ static int mend(struct etcd *etcd, uint64_t deadline_ns, struct sluice_error *re
 	return ret;
 }
 
-/* Lock held; the lease may turn out to be lost, but not twice in a row. */
+/* The lease is taken, and may turn out to be lost, but not twice in a row. */
 static int put_under_lease(struct etcd *etcd, const char *key, const char *value,
 			   uint64_t deadline_ns, struct sluice_error *reterr)
 {

@@ -145,8 +145,8 @@ static void test_etcd_unwinds_from_every_step(void **state)
 
 	(void)state;
 	fake_server_start(&server);
-	/* Memory, four locks, a condition, the multi handle, two threads. */
-	assert_int_equal(unwind(DIRECTORY_ETCD, server.url), 9);
+	/* Memory, four locks, two conditions, the multi handle, two threads. */
+	assert_int_equal(unwind(DIRECTORY_ETCD, server.url), 10);
 	fake_server_stop(&server);
 }
 
