@@ -20,7 +20,7 @@
 
 enum {
 	BATCH_BLOCKS = 16,
-	BATCH_BLOCK_PIECES = 8, /* garbage, and two copies of header and payload in three parts */
+	BATCH_BLOCK_PIECES = 9, /* garbage, and two copies of header and payload in three parts */
 	BATCH_PIECES = BATCH_BLOCKS * BATCH_BLOCK_PIECES,
 };
 

@@ -31,11 +31,6 @@ static const struct {
 	[FAULT_MISSING] = { "missing", SHAPE_FRAME_BYTES, "FRAME:BYTES, BYTES up to 1048576" },
 };
 
-const char *fault_name(enum fault_kind kind)
-{
-	return kinds[kind].name;
-}
-
 static int parse_frame(const char *s, uint64_t *ret_frame)
 {
 	return parse_u64(s, 0, MODEL_FRAMES_MAX - 1, ret_frame);

@@ -64,7 +64,5 @@ int fault_add(struct fault_list *list, const char *order, struct sluice_error *r
 /* Whether @kind befalls block (@sector, @frame); @ret_value, may be NULL: the sum, for bytes. */
 bool fault_at(const struct fault_list *list, enum fault_kind kind, uint16_t sector, uint64_t frame,
 	      uint32_t *ret_value);
-/* "drop" and so on. */
-const char *fault_name(enum fault_kind kind);
 
 #endif /* MODEL_FAULT_H */

@@ -2,6 +2,7 @@
 #include <model/options.h>
 
 #include <argp.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,10 +94,17 @@ struct parsing {
 static int choose(const struct argp_state *state, const char *option, const char *arg,
 		  const char *const *names)
 {
-	for (int i = 0; names[i]; i++)
+	char allowed[128] = "";
+	size_t at = 0;
+
+	for (int i = 0; names[i]; i++) {
 		if (strcmp(arg, names[i]) == 0)
 			return i;
-	argp_error(state, "--%s: \"%s\" is not known", option, arg);
+		at += (size_t)snprintf(allowed + at, sizeof(allowed) - at, "%s%s",
+				       i == 0 ? "" : ", ", names[i]);
+		assert(at < sizeof(allowed));
+	}
+	argp_error(state, "--%s: \"%s\" is not known; allowed: %s", option, arg, allowed);
 	return 0;
 }
 

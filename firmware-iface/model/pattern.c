@@ -59,7 +59,7 @@ uint64_t prbs_check(const void *src, size_t bytes)
 {
 	const uint8_t *p = src;
 	uint64_t wrong = 0;
-	uint32_t state;
+	uint32_t state, foretold;
 
 	if (bytes < 4)
 		return 0;
@@ -68,9 +68,9 @@ uint64_t prbs_check(const void *src, size_t bytes)
 	if (state == 0)
 		wrong++;
 	/* Bit 31 is the first that the others foretell. */
-	if ((uint8_t)((state ^ (state >> 3)) & 1) != p[3] >> 7)
-		wrong++;
-	state = ((state >> 1) | ((uint32_t)(p[3] >> 7) << (PRBS_BITS - 1))) & PRBS_MASK;
+	foretold = (state ^ (state >> 3)) & 1;
+	wrong += foretold != p[3] >> 7;
+	state = (state >> 1) | (foretold << (PRBS_BITS - 1));
 	for (size_t i = 4; i < bytes; i++)
 		wrong += (uint64_t)__builtin_popcount(prbs_next(&state) ^ p[i]);
 	return wrong;
