@@ -161,7 +161,7 @@ function(sluice_fuzz name)
 		file(MAKE_DIRECTORY ${finds})
 		target_link_options(${name} PRIVATE -fsanitize=fuzzer)
 		set(args ${SLUICE_FUZZ_ARGS} -artifact_prefix=${finds}/ -rss_limit_mb=4096 -timeout=10
-			${finds})
+			-error_exitcode=1 -timeout_exitcode=1 ${finds})
 	else()
 		target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/fuzz_replay.c)
 	endif()
