@@ -14,6 +14,9 @@ enum {
 	SCRATCH_ROWS = 3,
 };
 
+/* Stands for every row that is missing or beyond the edge; never written. */
+static float zeros[SLUICE_SIDE_MAX];
+
 struct count_rule_compiled {
 	uint32_t rows, columns;
 	uint32_t lo, hi;       /* a pixel counts iff lo <= v < hi; 1 <= lo <= VALUES */
@@ -131,16 +134,20 @@ uint32_t count_events_limit(uint32_t rows, uint32_t columns)
 	return ((rows + 1) / 2) * ((columns + 1) / 2);
 }
 
+/* Row @r; before the first, @r has wrapped and is beyond the last. */
+static const void *row_or_zeros(const struct count_image *image, uint32_t r)
+{
+	return r < image->rows && image->row[r] ? image->row[r] : zeros;
+}
+
 static void count_raw(const struct count_kernel *kernel, const struct count_rule_compiled *rule,
 		      const struct count_image *image, struct count_sink *sink)
 {
-	const void *const *row = image->row;
-
 	for (uint32_t r = 0; r < image->rows; r++) {
 		const struct count_row_u16 here = {
-			.above = r > 0 ? row[r - 1] : NULL,
-			.here = row[r],
-			.below = r + 1 < image->rows ? row[r + 1] : NULL,
+			.above = row_or_zeros(image, r - 1),
+			.here = image->row[r],
+			.below = row_or_zeros(image, r + 1),
 			.columns = image->columns,
 			.base = r * image->columns,
 			.lo = rule->lo,
@@ -152,7 +159,7 @@ static void count_raw(const struct count_kernel *kernel, const struct count_rule
 	}
 }
 
-/* Row @r with the dark reference taken off, in the scratch row that is @r's; NULL if missing. */
+/* Row @r with the dark reference taken off, in the scratch row that is @r's. */
 static const uint8_t *corrected_u16(const struct count_kernel *kernel,
 				    const struct count_rule_compiled *rule,
 				    const struct count_image *image, uint32_t r)
@@ -160,7 +167,7 @@ static const uint8_t *corrected_u16(const struct count_kernel *kernel,
 	uint16_t *dst = rule->scratch_u16 + (size_t)(r % SCRATCH_ROWS) * rule->columns;
 
 	if (r >= image->rows || !image->row[r])
-		return NULL;
+		return (const uint8_t *)zeros;
 	kernel->subtract(dst, image->row[r], rule->dark + (size_t)r * rule->columns, rule->columns);
 	return (const uint8_t *)dst;
 }
@@ -169,6 +176,7 @@ static void count_dark(const struct count_kernel *kernel, const struct count_rul
 		       const struct count_image *image, struct count_sink *sink)
 {
 	struct count_row_u16 here = {
+		.here = (const uint8_t *)zeros,
 		.below = corrected_u16(kernel, rule, image, 0),
 		.columns = image->columns,
 		.lo = rule->lo,
@@ -180,8 +188,7 @@ static void count_dark(const struct count_kernel *kernel, const struct count_rul
 		here.here = here.below;
 		here.below = corrected_u16(kernel, rule, image, r + 1);
 		here.base = r * image->columns;
-		if (here.here)
-			kernel->row_u16(&here, sink);
+		kernel->row_u16(&here, sink);
 	}
 }
 
@@ -190,12 +197,14 @@ static const float *corrected_f32(const struct count_kernel *kernel,
 				  const struct count_image *image, uint32_t r)
 {
 	const size_t first = (size_t)r * rule->columns;
+	struct count_scale scale = { .gain = rule->gain + first, .hi = rule->hi_f32 };
 	float *dst = rule->scratch_f32 + (size_t)(r % SCRATCH_ROWS) * rule->columns;
 
 	if (r >= image->rows || !image->row[r])
-		return NULL;
-	kernel->scale(dst, image->row[r], rule->dark ? rule->dark + first : NULL,
-		      rule->gain + first, rule->columns);
+		return zeros;
+	scale.src = image->row[r];
+	scale.dark = rule->dark ? rule->dark + first : NULL;
+	kernel->scale(&scale, rule->columns, dst);
 	return dst;
 }
 
@@ -203,10 +212,10 @@ static void count_gain(const struct count_kernel *kernel, const struct count_rul
 		       const struct count_image *image, struct count_sink *sink)
 {
 	struct count_row_f32 here = {
+		.here = zeros,
 		.below = corrected_f32(kernel, rule, image, 0),
 		.columns = image->columns,
 		.lo = rule->lo_f32,
-		.hi = rule->hi_f32,
 	};
 
 	for (uint32_t r = 0; r < image->rows; r++) {
@@ -214,8 +223,7 @@ static void count_gain(const struct count_kernel *kernel, const struct count_rul
 		here.here = here.below;
 		here.below = corrected_f32(kernel, rule, image, r + 1);
 		here.base = r * image->columns;
-		if (here.here)
-			kernel->row_f32(&here, sink);
+		kernel->row_f32(&here, sink);
 	}
 }
 

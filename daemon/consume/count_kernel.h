@@ -3,8 +3,8 @@
  * consume/count_kernel.h - what a kernel is, for count.c and count_kernel.c only.
  *
  * A kernel works on one row with its neighbours. Thresholds are a half-open window [lo, hi): a
- * value outside counts as 0. lo is at least 1 (or above 0), so a missing row, a row of zeros and
- * a row beyond the edge are the same to a candidate: they never hold its equal.
+ * value outside counts as 0. lo is at least 1 (or above 0), so a row of zeros can stand for a
+ * missing row and for one beyond the edge: it never holds a candidate's equal.
  *
  * Ownership: borrowed rows. Threads: any. Errors: none.
  */
@@ -21,7 +21,7 @@ struct count_sink {
 	uint32_t found;
 };
 
-/* Three rows of uint16 at any alignment; above and below may be NULL. */
+/* Three rows of uint16 at any alignment, none NULL. */
 struct count_row_u16 {
 	const uint8_t *above, *here, *below;
 	uint32_t columns;
@@ -29,12 +29,20 @@ struct count_row_u16 {
 	uint32_t lo, hi; /* 1 <= lo < hi, lo <= 65535 */
 };
 
-/* The same of corrected values. */
+/* The same of corrected values: those outside the window are 0 already. */
 struct count_row_f32 {
 	const float *above, *here, *below;
 	uint32_t columns;
 	uint32_t base;
-	float lo, hi; /* lo > 0 */
+	float lo; /* > 0 */
+};
+
+/* A row to be corrected by the gain map. */
+struct count_scale {
+	const uint8_t *src;
+	const uint16_t *dark; /* may be NULL */
+	const float *gain;
+	float hi; /* a value not below it becomes 0 */
 };
 
 struct count_kernel {
@@ -43,9 +51,8 @@ struct count_kernel {
 	void (*row_f32)(const struct count_row_f32 *row, struct count_sink *sink);
 	/* dst = src - dark, wrapping. */
 	void (*subtract)(uint16_t *dst, const uint8_t *src, const uint16_t *dark, uint32_t columns);
-	/* dst = (float)(src - dark) * gain; @dark may be NULL. */
-	void (*scale)(float *dst, const uint8_t *src, const uint16_t *dark, const float *gain,
-		      uint32_t columns);
+	/* dst = (float)(src - dark) * gain, or 0. */
+	void (*scale)(const struct count_scale *scale, uint32_t columns, float *dst);
 };
 
 /* Those of x86 exist where COUNT_HAVE_X86 is defined. */

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+set(reference ${SLUICE_TEST_DIR}/../support/reference.c)
+sluice_test(test_count LABEL unit SOURCES ${SLUICE_TEST_DIR}/test_count.c ${reference} LINK consume)
+# One run per kernel: one that this processor lacks is a visible skip.
+foreach(kernel portable wide avx2 avx512)
+	add_test(NAME test_count_${kernel} COMMAND test_count ${kernel})
+	set_tests_properties(test_count_${kernel} PROPERTIES LABELS unit TIMEOUT 60
+		SKIP_RETURN_CODE 77)
+endforeach()
+sluice_test(test_threshold LABEL unit SOURCES ${SLUICE_TEST_DIR}/test_threshold.c LINK consume m)
+sluice_test(test_part LABEL unit SOURCES ${SLUICE_TEST_DIR}/test_part.c LINK consume
+	WRAP writev calloc)
+sluice_pkg(hdf5 hdf5-serial)
+sluice_pkg(png libpng)
+sluice_test(test_merge LABEL unit SOURCES ${SLUICE_TEST_DIR}/test_merge.c
+	LINK consume_merge PkgConfig::hdf5 PkgConfig::png)
+add_dependencies(test_merge sluice-merge)
