@@ -43,7 +43,8 @@ static const struct argp_option options[] = {
 	  "probe positions: columns x rows, flyback included (default: as "
 	  "the boards' data say)",
 	  0 },
-	{ "frames-per-position", 'f', "N", 0, "frames at each position (default: 1)", 0 },
+	{ "frames-per-position", 'f', "N", 0,
+	  "frames at each position (default: as the boards' data say, else 1)", 0 },
 	{ "number", 'n', "N", 0, "scan number (default: the next free one)", 0 },
 	{ "run-frames", 'r', "N", 0, "frames of a run, the unit that is routed (default: 16)", 0 },
 	{ "group", 'g', "NAME", 0, "group of consumers that gets the frames (default: default)",
@@ -381,9 +382,7 @@ int sluice_arm(int argc, char **argv)
 		       "of who is missing or not ready.",
 		.children = children,
 	};
-	struct arguments a = {
-		.wish = { .frames_per_position = 1, .run_frames = 16, .group = "default" }
-	};
+	struct arguments a = { .wish = { .run_frames = 16, .group = "default" } };
 	struct scan_plan *plan = calloc(1, sizeof(*plan));
 	struct sluice_error error = { 0 };
 	struct client client = { 0 };

@@ -8,6 +8,30 @@
 
 #include "plan_make.h"
 
+/*
+ * What recorded data say of the scan's size. Some know only how many frames there are: a single
+ * row of them then.
+ */
+static void take_size(const json_t *info, struct plan_wish *a)
+{
+	const json_int_t frames = json_integer_value(json_object_get(info, "frames"));
+	const json_int_t columns = json_integer_value(json_object_get(info, "scan_columns"));
+	const json_int_t rows = json_integer_value(json_object_get(info, "scan_rows"));
+	json_int_t positions;
+
+	if (a->columns == 0 && columns > 0 && columns <= UINT16_MAX && rows > 0 &&
+	    rows <= UINT16_MAX) {
+		a->columns = (uint32_t)columns;
+		a->rows = (uint32_t)rows;
+	} else if (a->columns == 0 && frames > 0 && frames <= UINT16_MAX) {
+		a->columns = (uint32_t)frames;
+		a->rows = 1;
+	}
+	positions = (json_int_t)a->columns * a->rows;
+	if (a->frames_per_position == 0 && positions > 0 && frames >= positions)
+		a->frames_per_position = (uint64_t)(frames / positions);
+}
+
 static int add_board(struct scan_plan *plan, const struct client_member *m, bool first,
 		     struct plan_wish *a, struct sluice_error *reterr)
 {
@@ -33,10 +57,7 @@ static int add_board(struct scan_plan *plan, const struct client_member *m, bool
 	(void)snprintf(plan->board[sector].id, SLUICE_WIRE_NAME_MAX, "%s", m->id);
 	(void)snprintf(plan->board[sector].url, PLAN_URL_MAX, "%s", m->url);
 	plan->board[sector].sector = (uint16_t)sector;
-	if (a->columns == 0) {
-		a->columns = (uint32_t)json_integer_value(json_object_get(m->info, "scan_columns"));
-		a->rows = (uint32_t)json_integer_value(json_object_get(m->info, "scan_rows"));
-	}
+	take_size(m->info, a);
 	return 0;
 }
 
@@ -110,6 +131,8 @@ int plan_make(const struct plan_wish *wish, const struct client_members *members
 	if (a->columns == 0 || a->rows == 0)
 		return error_set(reterr, -EINVAL,
 				 "the boards follow any scan: say its size, --scan WxH");
+	if (a->frames_per_position == 0)
+		a->frames_per_position = 1;
 	plan->scan_columns = a->columns;
 	plan->scan_rows = a->rows;
 	plan->frames_per_position = (uint32_t)a->frames_per_position;

@@ -11,8 +11,9 @@
 #include "client.h"
 
 struct plan_wish {
-	uint32_t columns, rows; /* 0: as the boards' data say */
-	uint64_t frames_per_position, run_frames;
+	uint32_t columns, rows;       /* 0: as the boards' data say */
+	uint64_t frames_per_position; /* 0: likewise, else 1 */
+	uint64_t run_frames;
 	const char *group;
 	double background, xray; /* 0: fitted */
 };
