@@ -166,7 +166,6 @@ void reap_quiesce(struct source *source)
 
 static void tell_end(struct source *source, struct source_fill *ret_fill)
 {
-	reap_quiesce(source);
 	*ret_fill = (struct source_fill){
 		.end = source->end,
 		.error = source->end_error,
@@ -264,7 +263,9 @@ static uint64_t wait_ns(struct source *source, uint64_t deadline_ns)
 		return due < ns ? due : ns;
 	}
 	if (source->uring.in_flight > 0) {
-		const uint64_t stall = ns_until(source->activity_ns + source->scan.stall_ns);
+		const uint64_t idle = now_ns() - source->activity_ns;
+		const uint64_t stall = source->scan.stall_ns > idle ? source->scan.stall_ns - idle
+								    : 0;
 
 		return stall < ns ? stall : ns;
 	}

@@ -27,6 +27,8 @@ static bool stopped(const struct fake_board *board, int fd, short events)
 
 static void send_bytes(const struct fake_board *board, int fd)
 {
+	if (board->gated && stopped(board, board->gate[0], POLLIN))
+		return;
 	for (size_t at = 0; at < board->len;) {
 		size_t n = board->len - at;
 		ssize_t sent;
@@ -104,7 +106,13 @@ void fake_board_start(struct fake_board *board, const char *path)
 	assert_int_equal(bind(board->listener, (const struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(board->listener, 4), 0);
 	assert_int_equal(pipe(board->stop), 0);
+	assert_int_equal(pipe(board->gate), 0);
 	assert_int_equal(pthread_create(&board->thread, NULL, serve, board), 0);
+}
+
+void fake_board_let_send(struct fake_board *board)
+{
+	assert_int_equal(write(board->gate[1], "", 1), 1);
 }
 
 void fake_board_stop(struct fake_board *board)
@@ -114,4 +122,6 @@ void fake_board_stop(struct fake_board *board)
 	(void)close(board->listener);
 	(void)close(board->stop[0]);
 	(void)close(board->stop[1]);
+	(void)close(board->gate[0]);
+	(void)close(board->gate[1]);
 }

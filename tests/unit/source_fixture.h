@@ -94,6 +94,7 @@ struct fake_board {
 	size_t len;
 	size_t piece; /* bytes per send; 0: all at once */
 	bool hold;
+	bool gated;          /* waits for fake_board_let_send() before the first byte */
 	uint16_t status;     /* of every reply */
 	uint16_t run_status; /* of the reply to BOARD_RUN */
 	uint16_t sector;
@@ -106,11 +107,13 @@ struct fake_board {
 	pthread_t thread;
 	int listener;
 	int stop[2];
+	int gate[2];
 	_Atomic unsigned int runs;
 	uint32_t last_scan;
 };
 
 void fake_board_start(struct fake_board *board, const char *path);
+void fake_board_let_send(struct fake_board *board);
 void fake_board_stop(struct fake_board *board);
 
 #endif /* UNIT_SOURCE_FIXTURE_H */

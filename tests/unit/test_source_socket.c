@@ -92,6 +92,45 @@ static void test_in_small_pieces(void **state)
 	assert_int_equal(s->f.result.fills, FRAMES / RUN);
 }
 
+/* Several reads wait when the bytes come: they are filled one after the other. */
+static void test_reads_in_flight_keep_order(void **state)
+{
+	struct setting *const s = *state;
+
+	s->board.piece = 61;
+	s->board.gated = true;
+	serve(s);
+	source_fixture_open(&s->f);
+	source_fixture_start(&s->f);
+	source_fixture_post(&s->f);
+	assert_int_equal(source_fixture_reap(&s->f, 0), -EAGAIN);
+	assert_int_equal(source_stats(s->f.source)->reads, s->f.args.depth);
+	fake_board_let_send(&s->board);
+	source_fixture_run(&s->f);
+	assert_frames_from_0(&s->f, FRAMES);
+	assert_int_equal(s->f.result.bytes_skipped, 0);
+	assert_int_equal(s->f.result.fills, FRAMES / RUN);
+}
+
+/* A scan whose last run is short: its blocks do not wait for bytes that will not come. */
+static void test_last_run_is_not_held_back(void **state)
+{
+	struct setting *const s = *state;
+
+	s->f.scan.frames_expected = FRAMES - 2;
+	s->f.scan.stall_ns = UINT64_MAX;
+	s->len = (FRAMES - 2) * BLOCK;
+	s->board.hold = true;
+	serve(s);
+	source_fixture_open(&s->f);
+	source_fixture_start(&s->f);
+	while (s->f.result.frames < FRAMES - 2) {
+		source_fixture_post(&s->f);
+		assert_int_equal(source_fixture_reap(&s->f, WAIT_NS), 0);
+	}
+	assert_int_equal(s->f.result.end, SOURCE_END_NONE);
+}
+
 static void test_scan_after_scan(void **state)
 {
 	struct setting *const s = *state;
@@ -387,6 +426,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_whole_scan),
 		TEST(test_in_small_pieces),
+		TEST(test_reads_in_flight_keep_order),
+		TEST(test_last_run_is_not_held_back),
 		TEST(test_scan_after_scan),
 		TEST(test_geometry_comes_from_the_board),
 		TEST(test_drop_and_alignment),
