@@ -114,6 +114,33 @@ static int loss_index(const char *name, unsigned int *ret_cause)
 	return -EBADMSG;
 }
 
+/* Ascending, each frame once, and together what @lost says, or less where ranges were omitted. */
+static int check_ranges(const json_t *ranges, const struct half_board *half, uint64_t lost,
+			struct sluice_error *reterr)
+{
+	uint64_t told = 0, end = 0;
+	json_t *range;
+	size_t i;
+
+	json_array_foreach(ranges, i, range)
+	{
+		const json_t *first = json_array_get(range, 0), *count = json_array_get(range, 1);
+		const json_int_t f = json_integer_value(first), n = json_integer_value(count);
+
+		if (json_array_size(range) != 2 || !json_is_integer(first) ||
+		    !json_is_integer(count) || f < 0 || n < 1 || (uint64_t)f < end ||
+		    (uint64_t)f >= half->frames_expected ||
+		    (uint64_t)n > half->frames_expected - (uint64_t)f)
+			return error_set(reterr, -EBADMSG, "\"ranges\"[%zu] is no range", i);
+		end = (uint64_t)f + (uint64_t)n;
+		told += (uint64_t)n;
+	}
+	if (told > lost || (told < lost && half->ranges_omitted == 0))
+		return error_set(reterr, -EBADMSG, "\"ranges\" hold %" PRIu64 " blocks of %" PRIu64,
+				 told, lost);
+	return 0;
+}
+
 static int lost_from_json(const json_t *root, struct half_board *half, struct sluice_error *reterr)
 {
 	const struct json_range any = { 1, half->frames_expected };
@@ -131,6 +158,8 @@ static int lost_from_json(const json_t *root, struct half_board *half, struct sl
 		ret = json_get_u64(one, "blocks", any, &half->lost[cause], reterr);
 		if (ret == 0)
 			ret = json_get_array(one, "ranges", HALF_RANGES_MAX, &ranges, reterr);
+		if (ret == 0)
+			ret = check_ranges(ranges, half, half->lost[cause], reterr);
 		if (ret < 0)
 			return error_prefix(reterr, ret, "lost: %s", name);
 	}

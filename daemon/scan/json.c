@@ -44,6 +44,19 @@ int json_get_text(const json_t *object, const char *key, char *dst, size_t size,
 	return 0;
 }
 
+int json_get_name(const json_t *object, const char *key, char *dst, size_t size,
+		  struct sluice_error *reterr)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	for (; text && *text; text++) {
+		if (*text <= ' ' || *text > '~')
+			return error_set(reterr, -EBADMSG,
+					 "\"%s\" is not of printable ASCII without blanks", key);
+	}
+	return json_get_text(object, key, dst, size, reterr);
+}
+
 int json_get_array(const json_t *object, const char *key, size_t max, json_t **ret_array,
 		   struct sluice_error *reterr)
 {

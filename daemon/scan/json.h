@@ -23,6 +23,9 @@ int json_get_u64(const json_t *object, const char *key, struct json_range range,
 /* Printable text of 1 ... size - 1 bytes. */
 int json_get_text(const json_t *object, const char *key, char *dst, size_t size,
 		  struct sluice_error *reterr);
+/* The same of printable ASCII without blanks: it goes into keys of the directory and hellos. */
+int json_get_name(const json_t *object, const char *key, char *dst, size_t size,
+		  struct sluice_error *reterr);
 /* An array of at most @max elements; borrowed. */
 int json_get_array(const json_t *object, const char *key, size_t max, json_t **ret_array,
 		   struct sluice_error *reterr);

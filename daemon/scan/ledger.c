@@ -17,7 +17,10 @@
 #include <scan/ledger.h>
 
 enum {
-	LEDGER_SCHEMA_VERSION = 1
+	LEDGER_SCHEMA_VERSION = 1,
+	/* Ranges told in one ledger, each sector the same share: keeps it below a directory
+	 * value's limit. */
+	LEDGER_RANGES_MAX = 40000,
 };
 
 /* All that is read on the way to a ledger. */
@@ -142,11 +145,10 @@ static uint8_t *count_missing(const struct account *a)
 				const json_int_t count = json_integer_value(
 					json_array_get(range, 1));
 
-				if (first < 0 || count < 0 || (uint64_t)first > frames ||
-				    (uint64_t)count > frames - (uint64_t)first)
-					continue; /* such a half cannot add up: see check_sectors()
-						   */
-				for (json_int_t f = first; f < first + count; f++)
+				/* A board that expected more frames than the plan is named by
+				 * check_sectors(). */
+				for (json_int_t f = first;
+				     f < first + count && (uint64_t)f < frames; f++)
 					missing[f]++;
 			}
 		}
@@ -231,12 +233,32 @@ static int check_frames(const struct account *a, struct ledger *l)
 	return 0;
 }
 
+/* A board's half, of whose ranges the first @room are kept. New reference. */
+static json_t *sector_to_json(const struct account *a, unsigned int s, size_t room)
+{
+	json_t *sector = json_deep_copy(a->board_json[s]), *one;
+	uint64_t omitted = a->board[s].ranges_omitted;
+	const char *name;
+
+	json_object_foreach(json_object_get(sector, "lost"), name, one)
+	{
+		json_t *ranges = json_object_get(one, "ranges");
+
+		for (; json_array_size(ranges) > room; omitted++)
+			(void)json_array_remove(ranges, json_array_size(ranges) - 1);
+		room -= json_array_size(ranges);
+	}
+	(void)json_object_set_new(sector, "ranges_omitted", json_integer((json_int_t)omitted));
+	return sector;
+}
+
 static json_t *sectors_to_json(const struct account *a)
 {
 	json_t *array = json_array();
 
 	for (unsigned int s = 0; s < a->plan->board_count; s++)
-		(void)json_array_append(array, (json_t *)a->board_json[s]);
+		(void)json_array_append_new(
+			array, sector_to_json(a, s, LEDGER_RANGES_MAX / a->plan->board_count));
 	return array;
 }
 

@@ -117,7 +117,7 @@ static int members_from_json(const json_t *root, const char *key, unsigned int m
 	{
 		struct plan_member *m = &member[i];
 
-		ret = json_get_text(element, "id", m->id, sizeof(m->id), reterr);
+		ret = json_get_name(element, "id", m->id, sizeof(m->id), reterr);
 		if (ret == 0)
 			ret = optional_text(element, "endpoint", m->endpoint, sizeof(m->endpoint),
 					    reterr);
@@ -222,7 +222,9 @@ static int plan_from_json(const json_t *root, struct scan_plan *p, struct sluice
 	if (ret == 0)
 		ret = geometry_from_json(json_object_get(root, "geometry"), &p->geometry, reterr);
 	if (ret == 0)
-		ret = json_get_text(root, "group", p->group, sizeof(p->group), reterr);
+		ret = json_get_name(root, "group", p->group, sizeof(p->group), reterr);
+	if (ret == 0 && strchr(p->group, '/'))
+		ret = error_set(reterr, -EBADMSG, "\"group\" holds a \"/\"");
 	if (ret == 0)
 		ret = threshold_from_json(root, "background", &p->background, reterr);
 	if (ret == 0)
