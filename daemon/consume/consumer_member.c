@@ -107,8 +107,9 @@ static int prepare(void *ctx, const struct scan_plan *plan, struct sluice_error 
 	scan_from_plan(plan, &info);
 	if (c->prepare) {
 		ret = c->prepare(c->ctx, &info, reterr);
+		/* To a member -ENOENT says that the plan is not for it. */
 		if (ret < 0)
-			return ret;
+			return ret == -ENOENT ? -EIO : ret;
 	}
 	(void)pthread_mutex_lock(&c->lock);
 	ret = plan_take(c, &info, reterr);

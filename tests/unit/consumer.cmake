@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+function(consumer_test name)
+	sluice_test(${name} LABEL unit
+		SOURCES ${SLUICE_TEST_DIR}/${name}.c ${SLUICE_TEST_DIR}/consumer_fixture.c
+		LINK consumer_static ${ARGN})
+	target_include_directories(${name} PRIVATE ${CMAKE_BINARY_DIR}/view/consume)
+endfunction()
+
+consumer_test(test_consumer_flow)
+consumer_test(test_consumer_frame)
+consumer_test(test_consumer_member)
+consumer_test(test_consumer_trouble)
+consumer_test(test_consumer_open WRAP calloc eventfd pthread_create link_receiver_open
+	link_receiver_close member_open member_close)
+target_compile_definitions(test_consumer_open PRIVATE SLUICE_TEST_VERSION="${PROJECT_VERSION}")
