@@ -193,12 +193,9 @@ void peer_hello(struct link_receiver *receiver, uint64_t from, const void *body)
 
 	wire_hello_get(body, &hello);
 	peer = peer_by_connection(receiver, from);
-	if (peer && peer->hello.instance == hello.instance &&
-	    peer->hello.attempt == hello.attempt) {
-		/* Said twice because we were slow; the welcome may be on its way. */
-		(void)say_welcome(receiver, peer);
+	/* Said twice because we were slow: the welcome is on its way over this connection. */
+	if (peer && peer->hello.instance == hello.instance && peer->hello.attempt == hello.attempt)
 		return;
-	}
 	peer_drop(receiver, peer);
 	peer = peer_by_name(receiver, hello.name);
 	if (peer && name_taken(receiver, peer, hello.instance, now)) {
