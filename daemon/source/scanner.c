@@ -81,16 +81,41 @@ struct scan {
 	const uint8_t *after; /* end of the last block found */
 };
 
-/* Copies the tail of the last buffer to stand right before this one's data. */
+/*
+ * Where no block begins with this buffer, one may begin in what was kept of the last one's last
+ * block, and reach into this buffer. Returns where, or @data.
+ */
+static const uint8_t *join_suspect(struct scanner *scanner, uint8_t *data, uint32_t headroom,
+				   uint32_t received)
+{
+	const struct framing_format *const f = &scanner->format;
+	const uint32_t bytes = scanner->suspect_bytes;
+	struct framing_header header;
+	size_t found;
+
+	scanner->suspect_bytes = 0;
+	if (bytes == 0 || bytes > headroom || received < f->header_bytes ||
+	    f->framing->check(f, data, &header) == FRAMING_OK)
+		return data;
+	memcpy(data - bytes, scanner->carry, bytes);
+	found = framing_search(f, data - bytes, bytes + f->header_bytes - 1);
+	if (found >= bytes)
+		return data;
+	count(&scanner->stats->bytes_moved, bytes);
+	count(&scanner->stats->resyncs, 1);
+	return data - bytes + found;
+}
+
+/* Copies the tail of the last buffer to stand right before this one's @received bytes. */
 static const uint8_t *join(struct scanner *scanner, const struct source_buffer *buffer,
-			   struct source_fill *fill)
+			   uint32_t received, struct source_fill *fill)
 {
 	uint8_t *const data = buffer->slot + buffer->headroom;
 	const uint32_t bytes = scanner->carry_bytes;
 
 	scanner->carry_bytes = 0;
 	if (bytes == 0)
-		return data;
+		return join_suspect(scanner, data, buffer->headroom, received);
 	if (bytes > buffer->headroom) {
 		skip(scanner, bytes, fill);
 		return data;
@@ -106,10 +131,30 @@ static void keep_tail(struct scanner *scanner, const struct scan *scan)
 	const size_t bytes = (size_t)(scan->end - scan->at);
 
 	assert(bytes < scanner->format.block_bytes);
-	if (bytes > 0)
-		memcpy(scanner->carry, scan->at, bytes);
+	memcpy(scanner->carry, scan->at, bytes);
 	scanner->carry_bytes = (uint32_t)bytes;
 	count(&scanner->stats->bytes_moved, bytes);
+}
+
+/*
+ * The buffer ends with a block, and nothing shows yet whether bytes are missing in it. If so, the
+ * block after it begins inside, and its first bytes go out of hand with this buffer: keep them.
+ */
+static void keep_suspect(struct scanner *scanner, const struct scan *scan)
+{
+	const uint8_t *const from = scan->block + scanner->format.header_bytes;
+	const size_t len = (size_t)(scan->end - from);
+	const size_t found = framing_search(&scanner->format, from, len);
+
+	size_t bytes = len - found;
+
+	assert(scan->after == scan->end);
+	/* The last bytes may be the first of a header. */
+	if (bytes == 0)
+		bytes = len < scanner->format.header_bytes - 1 ? len
+							       : scanner->format.header_bytes - 1;
+	memcpy(scanner->carry, scan->end - bytes, bytes);
+	scanner->suspect_bytes = (uint32_t)bytes;
 }
 
 static void accept(struct scanner *scanner, struct scan *scan, const struct framing_header *header,
@@ -187,6 +232,7 @@ static bool scan_next(struct scanner *scanner, struct scan *scan, struct source_
 		/* Reads are sized so that a table holds what comes; what does not fit is lost. */
 		skip(scanner, left, fill);
 		scan->at = scan->end;
+		scan->block = NULL;
 		return false;
 	}
 	accept(scanner, scan, &header, fill);
@@ -202,12 +248,15 @@ void scanner_feed(struct scanner *scanner, const struct source_buffer *buffer, u
 	ret_fill->block_count = 0;
 	ret_fill->bytes_skipped = 0;
 	scanner->seen = false;
-	scan.at = join(scanner, buffer, ret_fill);
+	scan.at = join(scanner, buffer, bytes, ret_fill);
 	scan.end = buffer->slot + buffer->headroom + bytes;
 	while (scan_next(scanner, &scan, ret_fill))
 		;
 	scanner->bytes_after = scanner->seen ? (uint64_t)(scan.end - scan.after) : 0;
-	keep_tail(scanner, &scan);
+	if (scan.at < scan.end)
+		keep_tail(scanner, &scan);
+	else if (scan.block)
+		keep_suspect(scanner, &scan);
 	count(&scanner->stats->blocks, ret_fill->block_count);
 }
 

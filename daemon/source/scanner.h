@@ -7,8 +7,9 @@
  *
  * What is no block is skipped until the next good header; the block there is marked. A good
  * header inside the pixels of the block before it, where no header follows that block, means
- * that bytes are missing there: the block before is taken back, the one inside is kept. That
- * look back ends at the buffer's edge: of what was handed on, nothing is taken back.
+ * that bytes are missing there: the block before is taken back, the one inside is kept. Of what
+ * was handed on nothing is taken back: where the block before was a buffer's last, its CRC tells
+ * the consumer.
  *
  * Ownership: scanner_init() takes memory for one block, scanner_fini() gives it back.
  * Threads:   one. Errors: bytes cannot make it fail; it counts.
@@ -30,8 +31,9 @@ struct scanner {
 	struct source_stats *stats;
 	uint8_t *carry; /* the tail of the last buffer: less than a block */
 	uint32_t carry_bytes;
-	bool lost;       /* no header was found yet since the last bad one */
-	bool after_skip; /* the next block is marked */
+	uint32_t suspect_bytes; /* in carry: of the last buffer's last block */
+	bool lost;              /* no header was found yet since the last bad one */
+	bool after_skip;        /* the next block is marked */
 	/* Of the scan, for positions where the framing has none; 0: not known. */
 	uint32_t scan_columns;
 	uint64_t frames_per_position;

@@ -26,6 +26,7 @@ struct bench {
 	bool after_skip[64];
 	unsigned int frames;
 	uint64_t skipped;
+	uint64_t damaged; /* frame whose pixels are not looked at; 0: none */
 };
 
 static void bench_init(struct bench *b)
@@ -65,7 +66,8 @@ static void feed(struct bench *b, const uint8_t *bytes, size_t len)
 		uint8_t expected[BLOCK];
 
 		block_write(expected, SCAN, frame);
-		assert_memory_equal(pixels, expected + SLUICE_BLOCK_HEADER_BYTES, PAYLOAD);
+		if (frame == 0 || frame != b->damaged)
+			assert_memory_equal(pixels, expected + SLUICE_BLOCK_HEADER_BYTES, PAYLOAD);
 		b->after_skip[b->frames] = sluice_u16(b->table[i].reserved) != 0;
 		b->frame[b->frames++] = frame;
 	}
@@ -221,41 +223,114 @@ static void test_missing_bytes(void **state)
 	}
 }
 
+/* The same where the block that lacks bytes ends a buffer, and was handed on: its CRC is wrong. */
+static void test_missing_bytes_at_the_edge(void **state)
+{
+	(void)state;
+	for (size_t missing = 1; missing <= PAYLOAD; missing++) {
+		uint8_t bytes[4 * BLOCK];
+		const size_t len = blocks(bytes, "0123") - missing;
+		uint8_t *const from = bytes + BLOCK + SLUICE_BLOCK_HEADER_BYTES;
+		struct bench b;
+
+		memmove(from, from + missing, (size_t)(bytes + len - from));
+		bench_init(&b);
+		b.damaged = 1;
+		feed(&b, bytes, 2 * BLOCK);
+		feed(&b, bytes + 2 * BLOCK, len - 2 * BLOCK);
+		expect(&b, "0123");
+		assert_int_equal(b.stats.resyncs, 1);
+		assert_int_equal(b.skipped, 0);
+		scanner_fini(&b.scanner);
+	}
+}
+
+enum {
+	LARGE = SLUICE_BLOCK_HEADER_BYTES + 256,
+};
+
+/* A block with room for a header in its pixels, where there is one, of another frame. */
+static void large_block(uint8_t *dst, uint64_t frame)
+{
+	struct sluice_block_header h;
+	uint8_t small[BLOCK];
+
+	block_write(small, SCAN, frame);
+	memcpy(&h, small, sizeof(h));
+	h.rows = sluice_le16(16);
+	h.columns = sluice_le16(8);
+	h.payload_bytes = sluice_le32(256);
+	memset(dst, 0, LARGE);
+	memcpy(dst, &h, sizeof(h));
+	block_seal(dst);
+	h.frame = sluice_le64(frame + 20);
+	memcpy(dst + 100, &h, sizeof(h));
+	block_seal(dst + 100);
+}
+
+static void large_init(struct bench *b)
+{
+	const struct sluice_geometry g = { .sectors = 2, .rows = 16, .columns = 8, .pixel = 2 };
+	struct framing_format f;
+
+	memset(b, 0, sizeof(*b));
+	assert_int_equal(framing_format_init(&f, &framing_sluice, &g, 1, NULL, NULL), 0);
+	assert_int_equal(f.block_bytes, LARGE);
+	assert_int_equal(scanner_init(&b->scanner, &f, &b->stats), 0);
+}
+
+static unsigned int feed_large(struct bench *b, const uint8_t *bytes, size_t len)
+{
+	const struct source_buffer buffer = {
+		.slot = b->slot,
+		.headroom = LARGE,
+		.capacity = DATA - LARGE,
+		.table = b->table,
+		.table_max = 4,
+	};
+	struct source_fill fill;
+
+	memcpy(b->slot + LARGE, bytes, len);
+	scanner_feed(&b->scanner, &buffer, (uint32_t)len, &fill);
+	return fill.block_count;
+}
+
 /* A header inside pixels is an image of a header as long as the next block stands where it should.
  */
 static void test_header_in_pixels(void **state)
 {
-	struct framing_format f;
-	struct sluice_geometry g = { .sectors = 2, .rows = 16, .columns = 8, .pixel = 2 };
-	uint8_t bytes[2 * (64 + 256)], inner[BLOCK];
-	struct sluice_block_header h;
-	struct sluice_wire_block table[4];
-	struct source_stats stats = { 0 };
-	struct scanner scanner;
-	struct source_fill fill;
-	const struct source_buffer buffer = {
-		.slot = bytes, .capacity = sizeof(bytes), .table = table, .table_max = 4
-	};
+	uint8_t bytes[2 * LARGE];
+	struct bench b;
 
 	(void)state;
-	assert_int_equal(framing_format_init(&f, &framing_sluice, &g, 1, NULL, NULL), 0);
-	block_write(inner, SCAN, 9);
-	memcpy(&h, inner, sizeof(h));
-	h.rows = sluice_le16(16);
-	h.columns = sluice_le16(8);
-	h.payload_bytes = sluice_le32(256);
-	memset(bytes, 0, sizeof(bytes));
-	for (int i = 0; i < 2; i++) {
-		h.frame = sluice_le64((uint64_t)i);
-		memcpy(bytes + i * 320, &h, sizeof(h));
-		block_seal(bytes + i * 320);
-		memcpy(bytes + i * 320 + 100, bytes + i * 320, sizeof(h));
-	}
-	assert_int_equal(scanner_init(&scanner, &f, &stats), 0);
-	scanner_feed(&scanner, &buffer, sizeof(bytes), &fill);
-	assert_int_equal(fill.block_count, 2);
-	assert_int_equal(stats.resyncs, 0);
-	scanner_fini(&scanner);
+	large_init(&b);
+	large_block(bytes, 0);
+	large_block(bytes + LARGE, 1);
+	assert_int_equal(feed_large(&b, bytes, 2 * LARGE), 2);
+	assert_int_equal(feed_large(&b, bytes, LARGE), 1);
+	assert_int_equal(sluice_u64(b.table[0].frame), 0);
+	assert_int_equal(b.stats.resyncs, 0);
+	assert_int_equal(b.stats.bytes_moved, 0);
+	scanner_fini(&b.scanner);
+}
+
+/* A whole header was handed on inside the block before it. */
+static void test_many_bytes_missing_at_the_edge(void **state)
+{
+	uint8_t bytes[3 * LARGE];
+	struct bench b;
+
+	(void)state;
+	large_init(&b);
+	for (uint64_t i = 0; i < 3; i++)
+		large_block(bytes + i * LARGE, i);
+	memmove(bytes + 80, bytes + LARGE, 2 * LARGE);
+	assert_int_equal(feed_large(&b, bytes, LARGE), 1);
+	assert_int_equal(feed_large(&b, bytes + LARGE, LARGE + 80), 2);
+	assert_int_equal(sluice_u64(b.table[0].frame), 1);
+	assert_int_equal(sluice_u64(b.table[1].frame), 2);
+	assert_int_equal(b.stats.bytes_skipped, 0);
+	scanner_fini(&b.scanner);
 }
 
 static void test_no_headroom_skips(void **state)
@@ -319,7 +394,9 @@ int main(void)
 		cmocka_unit_test(test_rubbish_between),
 		cmocka_unit_test(test_bad_header),
 		cmocka_unit_test(test_missing_bytes),
+		cmocka_unit_test(test_missing_bytes_at_the_edge),
 		cmocka_unit_test(test_header_in_pixels),
+		cmocka_unit_test(test_many_bytes_missing_at_the_edge),
 		cmocka_unit_test(test_no_headroom_skips),
 		cmocka_unit_test(test_full_table_skips),
 		cmocka_unit_test(test_finish_skips_the_rest),
