@@ -13,3 +13,8 @@ consumer_test(test_consumer_trouble)
 consumer_test(test_consumer_open WRAP calloc eventfd pthread_create link_receiver_open
 	link_receiver_close member_open member_close)
 target_compile_definitions(test_consumer_open PRIVATE SLUICE_TEST_VERSION="${PROJECT_VERSION}")
+
+sluice_test(test_counter_config LABEL unit
+	SOURCES ${SLUICE_TEST_DIR}/test_counter_config.c
+		${CMAKE_SOURCE_DIR}/daemon/consume/counter_config.c
+	LINK consume member)
