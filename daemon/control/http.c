@@ -180,6 +180,7 @@ static enum MHD_Result answer(struct http_server *server, struct MHD_Connection 
 	return send_reply(connection, reply.status, reply.content_type, reply.body, NULL);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the library's signature */
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path,
 				  const char *method, const char *version, const char *data,
 				  size_t *bytes, void **request)

@@ -10,10 +10,13 @@
  * after it lapsed or etcd came back, takes a new one and puts every leased key again by itself.
  *
  * Ownership: directory_open() gives, directory_close() takes (and revokes the lease).
+ *            Close takes 2 s at most, beside a watcher that is still running.
  * Threads:   any thread may call; watch callbacks come on the directory's own thread, one at a
- *            time, and may call put/get/txn but not watch or close.
+ *            time, and may call put, put_if, delete and list but not watch or close. With https
+ *            the program ignores SIGPIPE.
  * Errors:    -ETIMEDOUT, -ECONNREFUSED: no endpoint answered in the call's deadline; -EACCES;
- *            -EBADMSG: an answer that is no etcd's; -ENOENT; -EEXIST: a compare failed.
+ *            -EBADMSG: an answer that is no etcd's; -EEXIST: a compare failed; -ENOSPC: a limit,
+ *            named in the text; -EINVAL, -ERANGE: the caller's.
  */
 #ifndef DIRECTORY_DIRECTORY_H
 #define DIRECTORY_DIRECTORY_H
@@ -69,6 +72,7 @@ enum directory_change {
 	DIRECTORY_DELETED = 2,
 };
 
+/* @value is NULL when the key was deleted. */
 typedef void (*directory_watcher)(void *ctx, enum directory_change change, const char *key,
 				  const char *value, int64_t revision);
 
@@ -77,6 +81,10 @@ struct directory_stats {
 	_Atomic bool connected;
 };
 
+/*
+ * Looks for an endpoint that answers until args->timeout_ns is over, so that daemons and their etcd
+ * may be started in any order. -ECONNREFUSED: none does; @reterr names them and the remedy.
+ */
 int directory_open(const struct directory_args *args, struct directory **ret_directory,
 		   struct sluice_error *reterr);
 void directory_close(struct directory *directory);
@@ -85,12 +93,16 @@ int directory_put(struct directory *directory, const char *key, const char *valu
 		  struct sluice_error *reterr);
 /*
  * Puts only if the key's revision is @revision (0: only if there is no such key): a transaction.
- * -EEXIST: it is not; nothing was changed.
+ * -EEXIST: it is not; nothing was changed. Sent once at most: when the answer is lost, the text
+ * says that it may have been done.
  */
 int directory_put_if(struct directory *directory, const char *key, int64_t revision,
 		     const char *value, struct sluice_error *reterr);
 int directory_delete(struct directory *directory, const char *key, struct sluice_error *reterr);
-/* All keys that begin with @prefix, ascending. */
+/*
+ * All keys that begin with @prefix, ascending, all of one moment. Keys that no member can have put
+ * (too long, not text) are left out and counted as bad answers.
+ */
 int directory_list(struct directory *directory, const char *prefix,
 		   struct directory_entries *ret_entries, struct sluice_error *reterr);
 void directory_entries_free(struct directory_entries *entries);

@@ -36,6 +36,7 @@ static const char *const answers[] = {
 	[FAKE_NO_SPACE] = ANSWER(
 		"429 Too Many Requests",
 		"{\"error\":\"etcdserver: mvcc: database space exceeded\",\"code\":8}"),
+	[FAKE_LOGIN] = "",
 };
 
 static bool stopping(const struct fake_server *server)
@@ -92,6 +93,23 @@ static void write_forever(const struct fake_server *server, int fd, bool slowly)
 	}
 }
 
+/* etcd refuses a stale token to a login as well (auth.proto's calls are judged like all others). */
+static const char *login_answer(struct fake_server *server, const char *request, char *text,
+				size_t size)
+{
+	const char *line = strstr(request, "Authorization: ");
+	const unsigned int token = atomic_load(&server->token);
+
+	if (line && strtoul(line + 15, NULL, 10) == token)
+		return answers[FAKE_GOOD];
+	if (line || !strstr(request, " /v3/auth/authenticate "))
+		return ANSWER("401 Unauthorized",
+			      "{\"error\":\"etcdserver: invalid auth token\",\"code\":16}");
+	(void)atomic_fetch_add(&server->logins, 1);
+	(void)snprintf(text, size, ANSWER("200 OK", "{" HEADER_JSON ",\"token\":\"%u\"}\n"), token);
+	return text;
+}
+
 static void reply(struct fake_server *server, int fd, const char *request)
 {
 	const unsigned int mode = atomic_load(&server->mode);
@@ -105,6 +123,8 @@ static void reply(struct fake_server *server, int fd, const char *request)
 		(void)snprintf(stream, sizeof(stream), ANSWER("200 OK", "%s"), lines);
 		text = stream;
 	}
+	if (mode == FAKE_LOGIN)
+		text = login_answer(server, request, stream, sizeof(stream));
 	(void)send(fd, text, strlen(text), MSG_NOSIGNAL);
 	if (mode == FAKE_GIANT || mode == FAKE_TRICKLE)
 		write_forever(server, fd, mode == FAKE_TRICKLE);

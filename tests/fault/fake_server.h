@@ -25,12 +25,15 @@ enum fake_mode {
 	FAKE_NO_HTTP,     /* another protocol */
 	FAKE_UNAVAILABLE, /* an etcd without a leader */
 	FAKE_NO_SPACE,    /* an etcd whose store is full */
+	FAKE_LOGIN,       /* good for those who have the token of the day; see token */
 };
 
 struct fake_server {
 	char url[64];
 	_Atomic unsigned int mode;          /* enum fake_mode: of all paths */
 	_Atomic(const char *) watch_answer; /* lines; NULL: as the mode says */
+	_Atomic unsigned int token,
+		logins; /* the token is this number: change it, and it is stale */
 	_Atomic unsigned int requests, watches;
 	_Atomic bool stopping;
 	int fd;

@@ -25,6 +25,8 @@ enum {
 
 static struct fake_server server;
 
+static const char *user; /* whom the next directory logs in as; NULL: nobody */
+
 static struct directory *open_directory(unsigned int endpoints, uint64_t timeout_ns)
 {
 	char endpoint[2][DIRECTORY_URL_MAX];
@@ -33,6 +35,8 @@ static struct directory *open_directory(unsigned int endpoints, uint64_t timeout
 	const struct directory_args args = { .endpoints = endpoint,
 					     .endpoint_count = endpoints,
 					     .instrument = "fake",
+					     .user = user,
+					     .password = "secret",
 					     .lease_ttl_s = 2,
 					     .timeout_ns = timeout_ns };
 
@@ -156,6 +160,28 @@ static void test_a_transaction_is_sent_once(void **state)
 	assert_int_equal(atomic_load(&server.requests) - before, 2);
 }
 
+static void test_a_stale_token_is_renewed(void **state)
+{
+	struct directory_entries entries = { 0 };
+	struct sluice_error error = { "" };
+
+	atomic_store(&server.mode, FAKE_LOGIN);
+	user = "root";
+	*state = open_directory(1, 20 * NS_PER_S);
+	user = NULL;
+	assert_int_equal(atomic_load(&server.logins), 1);
+	assert_int_equal(directory_put(*state, "a", "1", true, &error), 0);
+	assert_int_equal(atomic_load(&server.logins), 1);
+	/* A refused request was not done: even a transaction may be sent again. */
+	atomic_store(&server.token, 2);
+	assert_int_equal(directory_put_if(*state, "a", 0, "1", &error), 0);
+	assert_int_equal(atomic_load(&server.logins), 2);
+	atomic_store(&server.token, 3);
+	assert_int_equal(directory_list(*state, "", &entries, &error), 0);
+	directory_entries_free(&entries);
+	assert_int_equal(atomic_load(&directory_stats(*state)->failures), 0);
+}
+
 #define STREAM_HEADER "\"header\":{\"member_id\":\"1\",\"revision\":\"9\"}"
 #define CREATED       "{\"result\":{" STREAM_HEADER ",\"created\":true}}\n"
 
@@ -259,6 +285,7 @@ int main(void)
 		ANSWERED(test_every_wrong_answer_is_an_error_of_its_kind),
 		ANSWERED(test_open_refuses_what_is_not_etcd),
 		ANSWERED(test_a_transaction_is_sent_once),
+		ANSWERED(test_a_stale_token_is_renewed),
 		ANSWERED(test_a_watch_outlives_every_wrong_stream),
 		ANSWERED(test_fetch_says_what_happened),
 	};

@@ -30,7 +30,7 @@ static int dial(const struct http_server *server)
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	a.sin_port = htons((uint16_t)atoi(strchr(http_address(server), ':') + 1));
+	a.sin_port = htons((uint16_t)strtoul(strchr(http_address(server), ':') + 1, NULL, 10));
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	return fd;

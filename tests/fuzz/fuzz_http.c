@@ -54,7 +54,8 @@ static void open_server(void)
 	if (http_open(&args, &server, NULL) < 0)
 		abort();
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	address.sin_port = htons((uint16_t)atoi(strchr(http_address(server), ':') + 1));
+	address.sin_port = htons(
+		(uint16_t)strtoul(strchr(http_address(server), ':') + 1, NULL, 10));
 	(void)atexit(close_server);
 }
 

@@ -27,6 +27,7 @@ enum {
 /* Seconds that the server's clock is ahead. */
 static _Atomic long ahead_s;
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
 int __real_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
 
@@ -37,6 +38,7 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 	ts->tv_sec += atomic_load(&ahead_s);
 	return ret;
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* Says back what it was given. */
 static void echo(void *ctx, const struct http_request *request, struct http_reply *reply)
@@ -86,7 +88,7 @@ static int dial(const struct http_server *server)
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	a.sin_port = htons((uint16_t)atoi(strchr(http_address(server), ':') + 1));
+	a.sin_port = htons((uint16_t)strtoul(strchr(http_address(server), ':') + 1, NULL, 10));
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	return fd;

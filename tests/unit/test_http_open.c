@@ -22,6 +22,7 @@ static int fails(void)
 	return fail_at >= 0 && fail_at-- == 0;
 }
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size)
@@ -51,6 +52,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 {
 	return fails() ? EAGAIN : __real_pthread_create(thread, attr, run, arg);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static int count_fds(void)
 {
@@ -58,7 +60,7 @@ static int count_fds(void)
 	int count = 0;
 
 	assert_non_null(dir);
-	while (readdir(dir))
+	while (readdir(dir)) /* NOLINT(concurrency-mt-unsafe): one thread */
 		count++;
 	(void)closedir(dir);
 	return count;
@@ -108,7 +110,7 @@ static void test_it_listens_on_loopback(void **state)
 	(void)state;
 	assert_int_equal(http_open(&args, &server, NULL), 0);
 	assert_int_equal(strncmp(http_address(server), "127.0.0.1:", 10), 0);
-	assert_true(atoi(http_address(server) + 10) > 0);
+	assert_true(strtoul(http_address(server) + 10, NULL, 10) > 0);
 	assert_int_equal(try_open(http_address(server), &error), -EADDRINUSE);
 	assert_true(strstr(error.text, http_address(server)) != NULL);
 	http_close(server);
