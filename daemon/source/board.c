@@ -151,7 +151,8 @@ int board_ask(const char *path, const struct source_scan *scan, uint64_t timeout
 	};
 	struct board_reply reply;
 	struct board_state state;
-	int fd, ret;
+	int fd = -1;
+	int ret;
 
 	if (scan) {
 		request.scan = sluice_le32(scan->scan);

@@ -271,7 +271,7 @@ int file_index_open(struct file_index *ret_index, const char *pattern,
 		    struct framing_format *ret_format, struct sluice_error *reterr)
 {
 	struct file_index index = { .files = 0 };
-	struct framing_format format;
+	struct framing_format format = { 0 };
 	uint64_t blocks = 0;
 	int ret;
 
@@ -280,6 +280,7 @@ int file_index_open(struct file_index *ret_index, const char *pattern,
 		ret = learn(&index, args, pattern, &format, reterr);
 	if (ret < 0)
 		goto err_close;
+	assert(format.block_bytes > 0);
 	format.frames = SOURCE_FRAMES_MAX;
 	for (unsigned int i = 0; i < index.files; i++)
 		blocks += index.bytes[i] / format.block_bytes;
@@ -303,7 +304,7 @@ int file_index_open(struct file_index *ret_index, const char *pattern,
 	sort(&index, stats);
 	if (index.count == 0) {
 		ret = error_set(reterr, -EBADMSG, "file %s: not one whole block of framing %s",
-				pattern, format.framing->name);
+				pattern, args->framing);
 		goto err_close;
 	}
 	*ret_index = index;

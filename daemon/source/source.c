@@ -92,6 +92,7 @@ int source_open(const struct source_args *args, struct source **ret_source,
 		ret = spec_parse(args->spec, args->sector, &ops, path, reterr);
 	if (ret < 0)
 		return ret;
+	assert(ops);
 	source = calloc(1, sizeof(*source));
 	if (!source)
 		return error_set(reterr, -ENOMEM, "source %s: no memory", path);

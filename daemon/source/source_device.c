@@ -53,6 +53,7 @@ static int device_open(struct source *source, const struct source_args *args, co
 		       struct sluice_error *reterr)
 {
 	struct device *device;
+	int fd = -1;
 	int ret;
 
 	ret = framing_format_init(&source->format, framing_find(args->framing), &args->geometry,
@@ -62,7 +63,7 @@ static int device_open(struct source *source, const struct source_args *args, co
 	device = malloc(sizeof(*device));
 	if (!device)
 		return error_set(reterr, -ENOMEM, "no memory for a device");
-	ret = open_waiting(path, &device->fd);
+	ret = open_waiting(path, &fd);
 	if (ret < 0) {
 		(void)error_set(reterr, ret, "device %s: cannot open it: %s", path,
 				error_name(ret));
@@ -75,11 +76,12 @@ static int device_open(struct source *source, const struct source_args *args, co
 		goto err_close;
 	}
 	(void)snprintf(source->info.name, sizeof(source->info.name), "%s", path);
+	device->fd = fd;
 	source->kind = device;
 	return 0;
 
 err_close:
-	(void)close(device->fd);
+	(void)close(fd);
 err_free:
 	free(device);
 	return ret;
