@@ -91,6 +91,9 @@ void acquisition_close(struct acquisition *acquisition)
 		return;
 	if (a->has_reader) {
 		acquisition_abort(a);
+		/* Nobody waits for what is left: the reader must not either. */
+		for (unsigned int i = 0; i < a->outlet_count; i++)
+			outlet_hurry(a->outlet[i], 0);
 		(void)pthread_join(a->reader, NULL);
 	}
 	for (unsigned int i = 0; i < a->outlet_count; i++)

@@ -66,8 +66,6 @@ struct acquisition {
 	unsigned int posted; /* buffers at the source */
 
 	atomic_bool go, abort, reader_done;
-	_Atomic uint64_t bytes_before; /* of source_stats when the scan began */
-	_Atomic uint64_t skipped_before;
 	struct acquisition_stats stats;
 };
 

@@ -129,6 +129,8 @@ static bool admit(struct acquisition *a, const struct sluice_wire_block *block)
 		 */
 		if (tally_fate(a->tally, frame) == TALLY_LOST + SLUICE_LOSS_GAP)
 			tally_recause(a->tally, frame, SLUICE_LOSS_SEQUENCE);
+		else
+			lose_unseen(a, frame, frame + 1, SLUICE_LOSS_SEQUENCE);
 		return false;
 	}
 	if (after_skip && frame > a->next_frame)

@@ -147,10 +147,14 @@ int outlet_open(const struct outlet_args *args, struct outlet **ret_outlet,
 	o->parcel = calloc(OUTLET_PARCELS, sizeof(o->parcel[0]));
 	o->chunk_parcels = calloc(ring_chunk_count(args->ring), sizeof(o->chunk_parcels[0]));
 	o->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (o->wake < 0)
+	if (o->wake < 0) {
 		ret = error_set(reterr, neg_errno(), "board %s: no eventfd", args->name);
-	if (o->wake < 0 || !o->parcel || !o->chunk_parcels)
 		goto err_free;
+	}
+	if (!o->parcel || !o->chunk_parcels) {
+		(void)error_set(reterr, ret, "board %s: out of memory", args->name);
+		goto err_free;
+	}
 	ret = outlet_connect(o, reterr);
 	if (ret < 0)
 		goto err_free;

@@ -267,11 +267,14 @@ void outlet_give_up(struct outlet *outlet)
 {
 	struct outlet *o = outlet;
 	struct parcel_queue *const queues[] = { &o->in_flight, &o->pending };
+	const uint64_t waited_ns = atomic_load(&o->give_up_ns);
 
-	if (!o->gave_up && queue_count(&o->pending) + queue_count(&o->in_flight) > 0)
+	/* 0: the scan is taken back, and nobody waited. */
+	if (!o->gave_up && waited_ns > 0 &&
+	    queue_count(&o->pending) + queue_count(&o->in_flight) > 0)
 		log_err("board %s: aggregator %s acknowledged nothing for %" PRIu64
 			" ms: what it was to get is lost",
-			o->args.name, o->peer, atomic_load(&o->give_up_ns) / NS_PER_MS);
+			o->args.name, o->peer, waited_ns / NS_PER_MS);
 	o->gave_up = true;
 	for (unsigned int q = 0; q < 2; q++) {
 		while (queue_count(queues[q]) > 0) {

@@ -101,6 +101,7 @@ static void run(void *ctx, const struct scan_plan *plan)
 static void abort_all(struct daemon *d)
 {
 	(void)pthread_mutex_lock(&d->lock);
+	disarm_all(d); /* nothing was read: there is nothing to account for */
 	for (unsigned int i = 0; i < d->board_count; i++) {
 		if (board_state(d->board[i]) != SCAN_DONE)
 			board_abort(d->board[i]);
