@@ -57,16 +57,17 @@ for command in $commands; do
 done
 [ "$(wc -w <<<"$commands")" -ge 4 ] || fail "sluice --help lists only: $commands"
 
-# Each key with its limits, its default and its help, as the program tells them.
-words=$(page "$doc/sluice.5" | tr -s ' \n' '  ')
+# Each key with its limits, its default and its help, as the program tells them. A page breaks
+# its lines at hyphens too, so blanks count for nothing.
+words=$(page "$doc/sluice.5" | tr -d ' \n')
 for program in sluiced sluice-aggregator sluice-counter; do
 	keys=0
 	while IFS= read -r key && IFS= read -r help; do
-		key=$(sed "s/: /  /; s/\"$(uname -n)\"/that of the host/" <<<"$key" | tr -s ' ')
-		help=$(tr -s ' ' <<<"$help" | sed 's/^ //')
-		[[ $words = *" $key. $help"* ]] || fail "$program: sluice(5) lacks: $key. $help"
+		key=$(sed "s/: //; s/\"$(uname -n)\"/that of the host/" <<<"$key")
+		[[ $words = *"$(tr -d ' \t' <<<"$key.$help.")"* ]] ||
+			fail "$program: sluice(5) lacks: $key. $help"
 		keys=$((keys + 1))
-	done < <("$SLUICE_BIN/$program" --help-config | tr '\t' ' ')
+	done < <("$SLUICE_BIN/$program" --help-config)
 	[ "$keys" -gt 10 ] || fail "$program --help-config lists $keys keys"
 done
 exit "$failed"
