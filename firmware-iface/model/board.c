@@ -46,7 +46,7 @@ int board_create(const struct board_args *args, struct board **ret_board)
 	if (!board)
 		return -ENOMEM;
 	board->args = *args;
-	strcpy(board->name, args->name);
+	memcpy(board->name, args->name, strlen(args->name) + 1);
 	(void)pthread_mutex_init(&board->lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -255,22 +255,32 @@ static void drain(int fd)
 			return;
 }
 
+/* Does what a whole request asks for. */
+static void obey(struct board *board, int fd, int stop_fd,
+		 const uint8_t bytes[sizeof(struct board_request)], struct board_report *report)
+{
+	struct board_order order = { 0 };
+	bool claimed = false;
+	int status;
+
+	status = board_request_judge(bytes, sizeof(struct board_request), &order);
+	if (status == 0 && order.command == BOARD_RUN) {
+		status = claim(board, order.number);
+		claimed = status == 0;
+	}
+	if (reply(board, fd, stop_fd, status) == 0 && claimed)
+		run(board, fd, stop_fd, &order, report);
+	if (claimed)
+		unclaim(board);
+}
+
 void board_serve(struct board *board, int fd, int stop_fd, struct board_report *ret_report)
 {
 	uint8_t bytes[sizeof(struct board_request)];
-	struct board_order order = { 0 };
-	int status;
 
 	*ret_report = (struct board_report){ 0 };
-	if (read_request(fd, stop_fd, bytes) < 0)
-		return;
-	status = board_request_judge(bytes, sizeof(bytes), &order);
-	if (status == 0 && order.command == BOARD_RUN)
-		status = claim(board, order.number);
-	if (reply(board, fd, stop_fd, status) == 0 && status == 0 && order.command == BOARD_RUN)
-		run(board, fd, stop_fd, &order, ret_report);
-	if (status == 0 && order.command == BOARD_RUN)
-		unclaim(board);
+	if (read_request(fd, stop_fd, bytes) == 0)
+		obey(board, fd, stop_fd, bytes, ret_report);
 	/* The board is free and its counters are final before the host sees the end. */
 	(void)shutdown(fd, SHUT_WR);
 	drain(fd);

@@ -54,7 +54,10 @@ struct board_report {
 /* -EINVAL: the sector is not served, or the name is too long. -ENOMEM. */
 int board_create(const struct board_args *args, struct board **ret_board);
 void board_destroy(struct board *board);
-/* Serves one connection to its end, or until @stop_fd becomes readable. */
+/*
+ * Serves one connection to its end, or until @stop_fd becomes readable. Guarantee: the host then
+ * sees the end of the stream, whether or not @fd is closed yet.
+ */
 void board_serve(struct board *board, int fd, int stop_fd, struct board_report *ret_report);
 /*
  * Judges a request's bytes. -EPROTO: no request, or another version. -ENOSYS: unknown command.

@@ -151,7 +151,7 @@ int fault_add(struct fault_list *list, const char *order, struct sluice_error *r
 	if (strlen(order) >= sizeof(copy))
 		return error_set(reterr, -EINVAL, "fault: longer than %d bytes",
 				 FAULT_TEXT_MAX - 1);
-	strcpy(copy, order);
+	memcpy(copy, order, strlen(order) + 1);
 	what = strchr(text, '=');
 	if (what)
 		*what++ = '\0';

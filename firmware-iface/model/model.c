@@ -316,8 +316,10 @@ uint32_t model_frame_choice(const struct model_args *args, const struct model_sc
 {
 	const uint32_t states = beam_states(args->distinct);
 	const uint64_t position = model_position(scan, frame);
-	const double u = ((double)(position % scan->columns) + 0.5) / scan->columns;
-	const double v = ((double)(position / scan->columns) + 0.5) / scan->rows;
+	const uint64_t x = position % scan->columns;
+	const uint64_t y = position / scan->columns;
+	const double u = ((double)x + 0.5) / scan->columns;
+	const double v = ((double)y + 0.5) / scan->rows;
 	double level;
 	uint32_t state, first, next;
 

@@ -3,6 +3,7 @@
 
 #include <argp.h>
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,20 @@ struct parsing {
 	bool sector_given;
 };
 
+/* Prints what is wrong and ends the program. */
+static void __attribute__((format(printf, 2, 3)))
+refuse(const struct argp_state *state, const char *fmt, ...)
+{
+	char text[SLUICE_ERROR_TEXT_MAX];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread while options are parsed */
+	argp_error(state, "%s", text);
+}
+
 static int choose(const struct argp_state *state, const char *option, const char *arg,
 		  const char *const *names)
 {
@@ -104,7 +119,7 @@ static int choose(const struct argp_state *state, const char *option, const char
 				       i == 0 ? "" : ", ", names[i]);
 		assert(at < sizeof(allowed));
 	}
-	argp_error(state, "--%s: \"%s\" is not known; allowed: %s", option, arg, allowed);
+	refuse(state, "--%s: \"%s\" is not known; allowed: %s", option, arg, allowed);
 	return 0;
 }
 
@@ -114,8 +129,8 @@ static uint64_t number(const struct argp_state *state, const char *option, const
 	uint64_t v = 0;
 
 	if (parse_u64(arg, min, max, &v) < 0)
-		argp_error(state, "--%s: \"%s\"; allowed: %llu ... %llu", option, arg,
-			   (unsigned long long)min, (unsigned long long)max);
+		refuse(state, "--%s: \"%s\"; allowed: %llu ... %llu", option, arg,
+		       (unsigned long long)min, (unsigned long long)max);
 	return v;
 }
 
@@ -126,8 +141,8 @@ static uint32_t sector_set(const struct argp_state *state, const char *arg)
 	char copy[128];
 
 	if (strlen(arg) >= sizeof(copy))
-		argp_error(state, "--sectors-served: longer than %zu bytes", sizeof(copy) - 1);
-	strcpy(copy, arg);
+		refuse(state, "--sectors-served: longer than %zu bytes", sizeof(copy) - 1);
+	memcpy(copy, arg, strlen(arg) + 1);
 	for (char *item = copy, *next; item; item = next) {
 		uint32_t bit;
 
@@ -137,7 +152,7 @@ static uint32_t sector_set(const struct argp_state *state, const char *arg)
 		bit = UINT32_C(1) << number(state, "sectors-served", item, 0,
 					    SLUICE_SECTORS_MAX - 1);
 		if (set & bit)
-			argp_error(state, "--sectors-served: sector %s is named twice", item);
+			refuse(state, "--sectors-served: sector %s is named twice", item);
 		set |= bit;
 	}
 	return set;
@@ -187,8 +202,8 @@ static error_t parse_files(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_SCAN:
 		if (parse_size(arg, UINT16_MAX, &o->scan_columns, &o->scan_rows) < 0)
-			argp_error(state, "--scan: \"%s\"; allowed: WxH, each 1 ... %d", arg,
-				   UINT16_MAX);
+			refuse(state, "--scan: \"%s\"; allowed: WxH, each 1 ... %d", arg,
+			       UINT16_MAX);
 		return 0;
 	case OPT_FRAMES:
 		o->frames = number(state, "frames", arg, 1, MODEL_FRAMES_MAX);
@@ -226,7 +241,7 @@ static error_t parse_show(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_FAULT:
 		if (fault_add(&o->faults, arg, &error) < 0)
-			argp_error(state, "%s", error.text);
+			refuse(state, "%s", error.text);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -245,7 +260,7 @@ static error_t parse_serve(int key, char *arg, struct argp_state *state)
 	case OPT_SECTOR:
 	case OPT_SECTORS_SERVED:
 		if (p->sector_given)
-			argp_error(state, "--sector and --sectors-served: one of them, once");
+			refuse(state, "--sector and --sectors-served: one of them, once");
 		p->sector_given = true;
 		if (key == OPT_SECTOR)
 			o->model.sectors_served = UINT32_C(1) << number(state, "sector", arg, 0,
@@ -259,7 +274,7 @@ static error_t parse_serve(int key, char *arg, struct argp_state *state)
 	case OPT_RATE:
 		if (parse_f64(arg, 0.0, 1e9, &o->frames_per_s) < 0 ||
 		    (o->frames_per_s > 0.0 && o->frames_per_s < 1e-3))
-			argp_error(state, "--rate: \"%s\"; allowed: 0, or 0.001 ... 1e9", arg);
+			refuse(state, "--rate: \"%s\"; allowed: 0, or 0.001 ... 1e9", arg);
 		return 0;
 	case OPT_ONCE:
 		o->once = true;
@@ -297,17 +312,17 @@ static void finish(struct argp_state *state)
 
 	finish_geometry(p, &o->model.geometry);
 	if (!o->socket == !o->write)
-		argp_error(state, "--socket or --write: one of them");
+		refuse(state, "--socket or --write: one of them");
 	if (o->model.geometry.sectors < SLUICE_SECTORS_MAX &&
 	    o->model.sectors_served >> o->model.geometry.sectors != 0)
-		argp_error(state, "a sector is served that is none of the %u: allowed: 0 ... %u",
-			   o->model.geometry.sectors, o->model.geometry.sectors - 1u);
+		refuse(state, "a sector is served that is none of the %u: allowed: 0 ... %u",
+		       o->model.geometry.sectors, o->model.geometry.sectors - 1u);
 	if (o->socket && several && !strstr(o->socket, "{sector}"))
-		argp_error(state, "--socket: {sector} must be in the path of several boards");
+		refuse(state, "--socket: {sector} must be in the path of several boards");
 	if (!o->write)
 		return;
 	if (positions == 0)
-		argp_error(state, "--write: --scan is needed as well");
+		refuse(state, "--write: --scan is needed as well");
 	if (o->frames == 0)
 		o->frames = positions;
 }
@@ -317,7 +332,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	error_t ret;
 
 	if (key == ARGP_KEY_ARG)
-		argp_error(state, "\"%s\": no arguments are expected", arg);
+		refuse(state, "\"%s\": no arguments are expected", arg);
 	if (key == ARGP_KEY_END)
 		finish(state);
 	ret = parse_serve(key, arg, state);
@@ -348,7 +363,7 @@ void options_parse(int argc, char **argv, struct options *ret_options)
 	};
 	argp_program_version = "sluice-board " SLUICE_VERSION;
 	argp_err_exit_status = EX_USAGE;
-	/* Prints what is wrong and ends the program. */
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): likewise */
 	(void)argp_parse(&argp, argc, argv, 0, NULL, &p);
 	*ret_options = options;
 }

@@ -96,7 +96,7 @@ static int listen_at(const struct server_board *served, struct listener *ret_lis
 	if (strlen(path) == 0 || strlen(path) >= sizeof(address.sun_path))
 		return error_set(reterr, -EINVAL, "socket \"%s\": 1 ... %zu bytes are allowed",
 				 path, sizeof(address.sun_path) - 1);
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	ret = clear_path(path, &address, reterr);
 	if (ret < 0)
 		return ret;

@@ -58,6 +58,7 @@ static int tear_down(void **state)
 
 static void start(struct process *p, const char *const *args)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
 	const char *bin = getenv("SLUICE_BIN");
 	const char *argv[ARGS_MAX + 2] = { "sluice-board" };
 	posix_spawn_file_actions_t actions;
@@ -120,7 +121,7 @@ static int connect_to(const char *path)
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
-	strcpy(address.sun_path, path);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
 }
@@ -130,7 +131,7 @@ static int run_board(const char *path, uint64_t frames)
 {
 	const struct board_request request = client_request(BOARD_RUN, 5, 4, 4, frames);
 	const int fd = connect_to(path);
-	struct board_reply reply;
+	struct board_reply reply = { 0 };
 
 	assert_int_equal(client_ask(fd, &request, &reply), 0);
 	assert_int_equal(sluice_u16(reply.status), 0);
@@ -156,7 +157,7 @@ static void boards_are_served_and_once_ends_them(void **state)
 				     "--once", "--name=left{sector}",  "--fault=1/drop=3",
 				     NULL };
 	const struct board_request request = client_request(BOARD_IDENTIFY, 0, 0, 0, 0);
-	struct board_reply reply;
+	struct board_reply reply = { 0 };
 	struct process p;
 	int fd;
 

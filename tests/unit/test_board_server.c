@@ -98,8 +98,10 @@ static int set_up(void **state)
 	reports = 0;
 	if (!mkdtemp(folder) || model_create(&model_args, &model, NULL) < 0)
 		return -1;
-	for (uint16_t s = 0; s < BOARDS; s++) {
-		const struct board_args board = { .model = model, .name = "b", .sector = s };
+	for (unsigned int s = 0; s < BOARDS; s++) {
+		const struct board_args board = { .model = model,
+						  .name = "b",
+						  .sector = (uint16_t)s };
 
 		(void)snprintf(path[s], sizeof(path[s]), "%s/b%u", folder, s);
 		boards[s].path = path[s];
@@ -127,12 +129,17 @@ static void *run(void *server)
 	return (void *)(intptr_t)server_run(server);
 }
 
+static void address_of(struct sockaddr_un *address, const char *where)
+{
+	(void)snprintf(address->sun_path, sizeof(address->sun_path), "%s", where);
+}
+
 static int connect_to(const char *where)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	const int fd = __real_socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	strcpy(address.sun_path, where);
+	address_of(&address, where);
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
@@ -143,7 +150,7 @@ static void run_board(const char *where, uint64_t frames)
 	const struct board_request request = client_request(BOARD_RUN, 1, 4, 4, frames);
 	const size_t block = SLUICE_BLOCK_HEADER_BYTES + 4 * 8 * 2;
 	const int fd = connect_to(where);
-	struct board_reply reply;
+	struct board_reply reply = { 0 };
 	uint8_t bytes[256];
 
 	assert_int_equal(client_ask(fd, &request, &reply), 0);
@@ -178,7 +185,7 @@ static void the_stop_ends_all_connections(void **state)
 {
 	const struct board_request request = client_request(BOARD_RUN, 1, 4, 4, MODEL_FRAMES_MAX);
 	struct server *server = NULL;
-	struct board_reply reply;
+	struct board_reply reply = { 0 };
 	int fd[HOSTS];
 	pthread_t thread;
 	void *ret;
@@ -206,7 +213,7 @@ static void more_hosts_than_there_is_room_for_are_all_answered(void **state)
 	};
 	const struct board_request request = client_request(BOARD_IDENTIFY, 0, 0, 0, 0);
 	struct server *server = NULL;
-	struct board_reply reply;
+	struct board_reply reply = { 0 };
 	int fd[MANY];
 	pthread_t thread;
 
@@ -248,7 +255,7 @@ static void a_stale_socket_is_replaced(void **state)
 	struct server *server = NULL;
 
 	(void)state;
-	strcpy(address.sun_path, path[1]);
+	address_of(&address, path[1]);
 	assert_int_equal(__real_bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
 	(void)close(fd);
 	assert_int_equal(server_open(&args, &server, NULL), 0);
@@ -283,7 +290,7 @@ static void only_our_own_socket_is_removed(void **state)
 	/* The old one is kept, so that its number is not given to the new one. */
 	(void)snprintf(aside, sizeof(aside), "%s.aside", path[0]);
 	assert_int_equal(rename(path[0], aside), 0);
-	strcpy(address.sun_path, path[0]);
+	address_of(&address, path[0]);
 	assert_int_equal(__real_bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
 	server_close(server);
 	assert_int_equal(unlink(path[0]), 0);

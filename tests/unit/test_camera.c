@@ -161,7 +161,7 @@ static double straight_electrons(uint32_t beam_state)
 		const uint32_t count = camera_expose(&camera, f, beam_state, STATES, pixels, hits);
 
 		for (uint32_t i = 0; i < count; i++)
-			inside += hypot(hits[i].row - SIDE / 2, hits[i].column - SIDE / 2) <
+			inside += hypot(hits[i].row - SIDE / 2.0, hits[i].column - SIDE / 2.0) <
 				  0.09 * SIDE + 1;
 	}
 	return inside / FRAMES;
@@ -180,7 +180,7 @@ static void the_specimen_has_contrast_and_bounds(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 100 * 100; i++) {
-		const double t = camera_specimen(42, (i % 100) / 100.0, (double)(i / 100) / 100.0);
+		const double t = camera_specimen(42, (i % 100) / 100.0, floor(i / 100.0) / 100.0);
 
 		min = fmin(min, t);
 		max = fmax(max, t);

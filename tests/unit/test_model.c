@@ -80,8 +80,8 @@ static void check_cut(uint16_t layout, uint16_t pixel)
 	assert_non_null(hits);
 	/* DISTINCT is below the number of beam states: each has its own. */
 	(void)camera_expose(&camera, 2, 2, DISTINCT, frame, hits);
-	for (uint16_t s = 0; s < SECTORS; s++) {
-		const uint8_t *payload = model_payload(model, 2, s);
+	for (unsigned int s = 0; s < SECTORS; s++) {
+		const uint8_t *payload = model_payload(model, 2, (uint16_t)s);
 
 		for (size_t i = 0; i < ROWS * COLUMNS; i++) {
 			const size_t row = i / COLUMNS, column = i % COLUMNS;
@@ -102,9 +102,9 @@ static void check_cut(uint16_t layout, uint16_t pixel)
 static void sectors_are_cut_from_whole_frames(void **state)
 {
 	(void)state;
-	for (uint16_t pixel = SLUICE_PIXEL_U8; pixel <= SLUICE_PIXEL_U32BE; pixel++) {
-		check_cut(SLUICE_LAYOUT_ROWS, pixel);
-		check_cut(SLUICE_LAYOUT_COLUMNS, pixel);
+	for (unsigned int p = SLUICE_PIXEL_U8; p <= SLUICE_PIXEL_U32BE; p++) {
+		check_cut(SLUICE_LAYOUT_ROWS, (uint16_t)p);
+		check_cut(SLUICE_LAYOUT_COLUMNS, (uint16_t)p);
 	}
 }
 
@@ -114,9 +114,9 @@ static void checksums_are_those_of_the_payloads(void **state)
 
 	(void)state;
 	for (uint32_t p = 0; p < DISTINCT; p++)
-		for (uint16_t s = 0; s < SECTORS; s++)
-			assert_int_equal(model_payload_crc(model, p, s),
-					 crc32c(model_payload(model, p, s),
+		for (unsigned int s = 0; s < SECTORS; s++)
+			assert_int_equal(model_payload_crc(model, p, (uint16_t)s),
+					 crc32c(model_payload(model, p, (uint16_t)s),
 						sluice_sector_bytes(&small.geometry)));
 	model_destroy(model);
 }
@@ -216,9 +216,10 @@ static void the_choice_shows_the_specimen(void **state)
 	(void)state;
 	args.distinct = 64;
 	for (uint64_t f = 0; f < scan.frames; f++) {
-		const double through = camera_specimen(args.seed, ((double)(f % 64) + 0.5) / 64,
-						       ((double)(f / 64) + 0.5) / 64);
-		const double beam_state = model_frame_choice(&args, &scan, f) / 8;
+		const uint64_t x = f % 64, y = f / 64;
+		const double through = camera_specimen(args.seed, ((double)x + 0.5) / 64,
+						       ((double)y + 0.5) / 64);
+		const uint32_t beam_state = model_frame_choice(&args, &scan, f) / 8;
 
 		thick += through < 0.4 ? beam_state : 0;
 		thicks += through < 0.4;

@@ -13,7 +13,7 @@
 #include <model/pattern.h>
 
 enum {
-	BYTES = 4097
+	BYTES = 1025
 };
 
 static void counter_counts_in_little_endian_words(void **state)
