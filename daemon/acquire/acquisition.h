@@ -42,8 +42,9 @@ struct acquisition_args {
 };
 
 struct acquisition_stats {
-	_Atomic uint64_t blocks, bytes,
-		blocks_refused; /* refused: twice, too late, or of no frame */
+	_Atomic uint64_t blocks, bytes;
+	_Atomic uint64_t blocks_refused;  /* too late, or of no frame of the scan */
+	_Atomic uint64_t blocks_repeated; /* a frame that was there already */
 	_Atomic uint64_t waits_for_chunk, waits_for_parcel;
 };
 

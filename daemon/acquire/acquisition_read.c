@@ -109,6 +109,20 @@ static void advance_to(struct acquisition *a, uint64_t run, enum sluice_loss cau
 		close_run(a);
 }
 
+/* A second copy of a frame changes nothing; a late one names its own loss better. */
+static void refuse(struct acquisition *a, uint64_t frame, unsigned int fate)
+{
+	if (fate != TALLY_UNSEEN && fate < TALLY_LOST) {
+		add(&a->stats.blocks_repeated, 1);
+		return;
+	}
+	add(&a->stats.blocks_refused, 1);
+	if (fate == TALLY_UNSEEN)
+		lose_unseen(a, frame, frame + 1, SLUICE_LOSS_SEQUENCE);
+	else if (fate == TALLY_LOST + SLUICE_LOSS_GAP)
+		tally_recause(a->tally, frame, SLUICE_LOSS_SEQUENCE);
+}
+
 /*
  * Judges one block. True: it belongs to the run that is open now (runs before it may have been
  * closed by it), and is to be sent.
@@ -118,19 +132,15 @@ static bool admit(struct acquisition *a, const struct sluice_wire_block *block)
 	const uint64_t frame = sluice_u64(block->frame);
 	const uint64_t run = frame / a->plan->run_frames;
 	const bool after_skip = sluice_u16(block->reserved) & SOURCE_BLOCK_AFTER_SKIP;
+	unsigned int fate;
 
 	if (frame >= a->plan->frames_expected) {
 		add(&a->stats.blocks_refused, 1);
 		return false;
 	}
-	if (run < a->run || tally_fate(a->tally, frame) != TALLY_UNSEEN) {
-		add(&a->stats.blocks_refused, 1);
-		/* A second copy of a frame changes nothing; a late one names its own loss better.
-		 */
-		if (tally_fate(a->tally, frame) == TALLY_LOST + SLUICE_LOSS_GAP)
-			tally_recause(a->tally, frame, SLUICE_LOSS_SEQUENCE);
-		else
-			lose_unseen(a, frame, frame + 1, SLUICE_LOSS_SEQUENCE);
+	fate = tally_fate(a->tally, frame);
+	if (run < a->run || fate != TALLY_UNSEEN) {
+		refuse(a, frame, fate);
 		return false;
 	}
 	if (after_skip && frame > a->next_frame)

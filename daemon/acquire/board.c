@@ -259,6 +259,7 @@ int board_collect(struct board *board, uint32_t *ret_scan, char **ret_half)
 	counts = (struct half_counts){
 		.blocks_read = atomic_load(&a->stats.blocks) +
 			       atomic_load(&a->stats.blocks_refused),
+		.blocks_repeated = atomic_load(&a->stats.blocks_repeated),
 		.bytes_read = atomic_load(&a->stats.bytes),
 		.bytes_skipped = atomic_load(&source_stats(board->source)->bytes_skipped) -
 				 board->skipped_before,

@@ -53,6 +53,10 @@ static int member_join(struct member *member, struct sluice_error *reterr)
 	if (member->ops->consumer)
 		ret = directory_watch(member->directory, "consumers/", member_consumer_changed,
 				      member, reterr);
+	if (ret == 0 && member->closes_ledgers)
+		ret = directory_watch(member->directory, "boards/", member_left, member, reterr);
+	if (ret == 0 && member->closes_ledgers)
+		ret = directory_watch(member->directory, "consumers/", member_left, member, reterr);
 	if (ret == 0)
 		ret = directory_watch(member->directory, "scans/", member_scan_changed, member,
 				      reterr);

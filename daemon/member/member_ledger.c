@@ -4,6 +4,7 @@
  * one in, and all would write the same.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,63 @@ static void sort_out(const struct directory_entries *entries, struct scan_entrie
 			ret_sorted->half[ret_sorted->half_count++] =
 				(struct ledger_half){ .id = leaf + 5, .json = entry->value };
 	}
+}
+
+static bool has_half(const struct scan_entries *entries, const char *id)
+{
+	for (unsigned int i = 0; i < entries->half_count; i++) {
+		if (strcmp(entries->half[i].id, id) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_registered(const struct directory_entries *registered, const char *key)
+{
+	for (unsigned int i = 0; i < registered->count; i++) {
+		if (strcmp(registered->entry[i].key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Members of the plan that are registered no more and left no half will not leave one: an empty
+ * one stands for it, and keeps the ledger open by name.
+ */
+static void add_gone(struct scan_entries *entries, const char *folder,
+		     const struct directory_entries *registered, const struct plan_member *list,
+		     unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		char key[DIRECTORY_KEY_MAX];
+
+		(void)snprintf(key, sizeof(key), "%s%s", folder, list[i].id);
+		if (!has_half(entries, list[i].id) && !is_registered(registered, key) &&
+		    entries->half_count < LEDGER_HALVES_MAX)
+			entries->half[entries->half_count++] =
+				(struct ledger_half){ .id = list[i].id };
+	}
+}
+
+static int find_gone(struct member *member, const struct scan_plan *plan,
+		     struct scan_entries *entries, struct sluice_error *reterr)
+{
+	struct directory_entries registered;
+	char folder[DIRECTORY_KEY_MAX];
+	int ret = directory_list(member->directory, "boards/", &registered, reterr);
+
+	if (ret < 0)
+		return ret;
+	add_gone(entries, "boards/", &registered, plan->board, plan->board_count);
+	directory_entries_free(&registered);
+	(void)snprintf(folder, sizeof(folder), "consumers/%s/", plan->group);
+	ret = directory_list(member->directory, folder, &registered, reterr);
+	if (ret < 0)
+		return ret;
+	add_gone(entries, folder, &registered, plan->consumer, plan->consumer_count);
+	directory_entries_free(&registered);
+	return 0;
 }
 
 static void write_ledger(struct member *member, const struct scan_entries *entries,
@@ -99,7 +157,8 @@ void member_try_ledger(struct member *member, uint32_t scan)
 	}
 	sort_out(&entries, sorted);
 	if (sorted->plan && !sorted->has_ledger &&
-	    plan_decode(sorted->plan->value, plan, &error) == 0)
+	    plan_decode(sorted->plan->value, plan, &error) == 0 &&
+	    find_gone(member, plan, sorted, &error) == 0)
 		write_ledger(member, sorted, plan);
 	directory_entries_free(&entries);
 out:

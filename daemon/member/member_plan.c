@@ -179,6 +179,24 @@ void member_scan_changed(void *ctx, enum directory_change change, const char *ke
 		member_try_ledger(member, scan);
 }
 
+void member_left(void *ctx, enum directory_change change, const char *key, const char *value,
+		 int64_t revision)
+{
+	struct member *member = ctx;
+	uint32_t scan;
+
+	(void)key;
+	(void)value;
+	(void)revision;
+	if (change != DIRECTORY_DELETED)
+		return;
+	(void)pthread_mutex_lock(&member->call);
+	scan = member->plan->scan;
+	(void)pthread_mutex_unlock(&member->call);
+	if (scan != 0)
+		member_try_ledger(member, scan);
+}
+
 void member_consumer_changed(void *ctx, enum directory_change change, const char *key,
 			     const char *value, int64_t revision)
 {

@@ -59,6 +59,9 @@ void member_scan_changed(void *ctx, enum directory_change change, const char *ke
 			 const char *value, int64_t revision);
 void member_consumer_changed(void *ctx, enum directory_change change, const char *key,
 			     const char *value, int64_t revision);
+/* Somebody who may owe a half is registered no more. */
+void member_left(void *ctx, enum directory_change change, const char *key, const char *value,
+		 int64_t revision);
 /* Writes the ledger of @scan if every half is there. */
 void member_try_ledger(struct member *member, uint32_t scan);
 /* The control server's routes. */

@@ -68,14 +68,16 @@ char *half_encode_board(const struct tally *tally, const char *id, uint32_t scan
 		if (one)
 			(void)json_object_set_new(lost, loss_name((enum sluice_loss)cause), one);
 	}
-	root = json_pack("{s:i, s:s, s:s, s:I, s:i, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o}",
-			 "schema_version", HALF_SCHEMA_VERSION, "kind", "board", "id", id, "scan",
-			 (json_int_t)scan, "sector", tally->sector, "state", scan_state_name(state),
-			 "frames_expected", (json_int_t)tally->frames, "delivered",
-			 (json_int_t)delivered, "lost", lost, "ranges_omitted", (json_int_t)omitted,
-			 "blocks_read", (json_int_t)counts->blocks_read, "bytes_read",
-			 (json_int_t)counts->bytes_read, "bytes_skipped",
-			 (json_int_t)counts->bytes_skipped, "board", board_counts_to_json(counts));
+	root = json_pack(
+		"{s:i, s:s, s:s, s:I, s:i, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o}",
+		"schema_version", HALF_SCHEMA_VERSION, "kind", "board", "id", id, "scan",
+		(json_int_t)scan, "sector", tally->sector, "state", scan_state_name(state),
+		"frames_expected", (json_int_t)tally->frames, "delivered", (json_int_t)delivered,
+		"lost", lost, "ranges_omitted", (json_int_t)omitted, "blocks_read",
+		(json_int_t)counts->blocks_read, "blocks_repeated",
+		(json_int_t)counts->blocks_repeated, "bytes_read", (json_int_t)counts->bytes_read,
+		"bytes_skipped", (json_int_t)counts->bytes_skipped, "board",
+		board_counts_to_json(counts));
 	if (!root)
 		return NULL;
 	text = json_dumps(root, JSON_COMPACT);
@@ -182,6 +184,7 @@ int half_decode_board(const json_t *root, struct half_board *ret_half, struct sl
 		{ "delivered", any, &h.delivered },
 		{ "ranges_omitted", any, &h.ranges_omitted },
 		{ "blocks_read", any, &h.counts.blocks_read },
+		{ "blocks_repeated", any, &h.counts.blocks_repeated },
 		{ "bytes_read", any, &h.counts.bytes_read },
 		{ "bytes_skipped", any, &h.counts.bytes_skipped },
 	};

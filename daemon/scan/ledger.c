@@ -31,6 +31,7 @@ struct account {
 	uint64_t consumer_blocks[SLUICE_SECTORS_MAX];
 	json_t *consumers; /* the consumers' halves as they are */
 	uint64_t consumer_frames, consumer_incomplete, events;
+	const char *gone;  /* a member that is gone without its half */
 	bool ranges_whole; /* no board omitted a range */
 	bool aborted;
 };
@@ -57,6 +58,21 @@ static int board_index(const struct scan_plan *plan, const char *id)
 			return (int)i;
 	}
 	return -ENOENT;
+}
+
+/* Nothing is known of what it did: as if it had done nothing, and the ledger says why it is open.
+ */
+static void take_gone(struct account *a, const struct ledger_half *half, json_t *nothing)
+{
+	const int b = board_index(a->plan, half->id);
+
+	a->gone = half->id;
+	a->ranges_whole = false;
+	if (b < 0)
+		return;
+	a->board[b].sector = (uint16_t)b;
+	a->board[b].frames_expected = a->plan->frames_expected;
+	a->board_json[b] = nothing;
 }
 
 static int take_half(struct account *a, const struct ledger_half *half, json_t *root,
@@ -289,6 +305,8 @@ static int work_out(struct account *a, struct ledger *l, char **ret_json)
 	l->scan = a->plan->scan;
 	l->sectors = a->plan->board_count;
 	l->frames_expected = a->plan->frames_expected;
+	if (a->gone)
+		disagree(l, "%s is gone without its account of the scan", a->gone);
 	check_sectors(a, l);
 	ret = check_frames(a, l);
 	if (ret < 0)
@@ -297,6 +315,24 @@ static int work_out(struct account *a, struct ledger *l, char **ret_json)
 	l->state = !l->closed ? SCAN_FAILED : a->aborted ? SCAN_ABORTED : SCAN_DONE;
 	*ret_json = ledger_encode(a, l);
 	return *ret_json ? 0 : -ENOMEM;
+}
+
+/* What is decoded borrows from @roots. */
+static int read_half(struct account *a, const struct ledger_half *half, json_t *roots,
+		     struct sluice_error *reterr)
+{
+	json_t *root = half->json ? json_loads(half->json, 0, NULL) : json_null();
+	int ret = 0;
+
+	if (!half->json)
+		take_gone(a, half, root);
+	else if (!json_is_object(root))
+		ret = error_set(reterr, -EBADMSG, "account of %s: no JSON", half->id);
+	else if ((ret = take_half(a, half, root, reterr)) < 0)
+		(void)error_prefix(reterr, ret, "account of %s", half->id);
+	if (root)
+		(void)json_array_append_new(roots, root);
+	return ret;
 }
 
 int ledger_close(const struct scan_plan *plan, const struct ledger_half *halves,
@@ -316,17 +352,8 @@ int ledger_close(const struct scan_plan *plan, const struct ledger_half *halves,
 	a->plan = plan;
 	a->ranges_whole = true;
 	a->consumers = json_array();
-	for (unsigned int i = 0; ret == 0 && i < half_count; i++) {
-		json_t *root = json_loads(halves[i].json, 0, NULL);
-
-		if (!json_is_object(root))
-			ret = error_set(reterr, -EBADMSG, "account of %s: no JSON", halves[i].id);
-		else if ((ret = take_half(a, &halves[i], root, reterr)) < 0)
-			(void)error_prefix(reterr, ret, "account of %s", halves[i].id);
-		/* Kept to the end: what was decoded borrows from it. */
-		if (root)
-			(void)json_array_append_new(roots, root);
-	}
+	for (unsigned int i = 0; ret == 0 && i < half_count; i++)
+		ret = read_half(a, &halves[i], roots, reterr);
 	if (ret == 0)
 		ret = all_here(a, halves, half_count, reterr);
 	if (ret == 0)

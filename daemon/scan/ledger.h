@@ -49,7 +49,8 @@ void tally_recause(struct tally *tally, uint64_t frame, enum sluice_loss cause);
 unsigned int tally_fate(const struct tally *tally, uint64_t frame);
 
 struct half_counts {
-	uint64_t blocks_read, bytes_read, bytes_skipped;
+	uint64_t blocks_read; /* the first copy of each */
+	uint64_t blocks_repeated, bytes_read, bytes_skipped;
 	uint64_t board_generated, board_sent, board_dropped; /* valid if board_known */
 	bool board_known;
 };
@@ -93,7 +94,7 @@ struct ledger {
  */
 struct ledger_half {
 	const char *id;
-	const char *json;
+	const char *json; /* NULL: the member is gone without one; the ledger cannot close then */
 };
 int ledger_close(const struct scan_plan *plan, const struct ledger_half *halves,
 		 unsigned int half_count, struct ledger *ret_ledger, char **ret_json,
