@@ -228,8 +228,29 @@ void route_forward(struct aggregator *a)
 
 /* ---- from the sources ---------------------------------------------------------------------- */
 
+/* What is held of a source that is gone: its next session sends it again, on its own credit. */
+static void drop_held_of(struct aggregator *a, unsigned int peer)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < a->held_count; i++) {
+		struct link_message *m = &a->held[i];
+
+		if (m->peer == peer) {
+			find_run(a, m->run)->held--;
+			link_message_release(m);
+			continue;
+		}
+		if (kept != i)
+			link_message_move(&a->held[kept], m);
+		kept++;
+	}
+	a->held_count = kept;
+}
+
 static void source_is_down(struct aggregator *a, const struct link_message *m)
 {
+	drop_held_of(a, m->peer);
 	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
 		if (a->peer_of_sector[s] == m->peer)
 			a->peer_of_sector[s] = NO_PEER;
