@@ -154,6 +154,18 @@ struct directory *member_directory(struct member *member)
 	return member->directory;
 }
 
+/* Where the half lies already, of a publishing that is tried again; else the oldest place. */
+static struct kept_half *place_for_half(struct member *member, uint32_t scan, const char *id)
+{
+	for (unsigned int i = 0; i < HALVES_KEPT; i++) {
+		struct kept_half *half = &member->half[i];
+
+		if (half->json && half->scan == scan && strcmp(half->id, id) == 0)
+			return half;
+	}
+	return &member->half[member->half_next++ % HALVES_KEPT];
+}
+
 static int keep_half(struct member *member, uint32_t scan, const char *id, const char *json)
 {
 	char *copy = strdup(json);
@@ -162,7 +174,7 @@ static int keep_half(struct member *member, uint32_t scan, const char *id, const
 	if (!copy)
 		return -ENOMEM;
 	(void)pthread_mutex_lock(&member->lock);
-	half = &member->half[member->half_next++ % HALVES_KEPT];
+	half = place_for_half(member, scan, id);
 	free(half->json);
 	half->json = copy;
 	half->scan = scan;
