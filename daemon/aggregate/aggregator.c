@@ -127,7 +127,7 @@ static int start(struct aggregator *a, struct sluice_error *reterr)
 	a->plan = calloc(1, sizeof(*a->plan));
 	a->run = calloc(RUNS_MAX, sizeof(a->run[0]));
 	a->held = calloc(HELD_MAX, sizeof(a->held[0]));
-	a->answer = calloc(1, sizeof(*a->answer));
+	a->answer = calloc(SLUICE_SECTORS_MAX, sizeof(a->answer[0]));
 	if (!a->plan || !a->run || !a->held || !a->answer)
 		return error_set(reterr, -ENOMEM, "out of memory");
 	a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

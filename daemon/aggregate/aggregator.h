@@ -59,11 +59,12 @@ struct run {
 	bool used;
 };
 
-/* The entries of one sector, for the source that sent it. */
+/* What the source of one sector is to be told. It stays here until the link takes it. */
 struct answer {
 	struct sluice_wire_ack ack[SLUICE_WIRE_ENTRIES_MAX];
 	struct sluice_wire_reject reject[SLUICE_WIRE_ENTRIES_MAX];
-	unsigned int acks, rejects;
+	struct sluice_wire_nack nack[SLUICE_WIRE_ENTRIES_MAX];
+	unsigned int acks, rejects, nacks;
 };
 
 struct aggregator_args {
@@ -102,7 +103,7 @@ struct aggregator {
 	uint32_t sectors_ended;
 	struct run *run; /* RUNS_MAX, by number modulo */
 	uint32_t runs_open, runs_displaced;
-	struct answer *answer;     /* being gathered for a source */
+	struct answer *answer;     /* SLUICE_SECTORS_MAX, by sector */
 	struct link_message *held; /* HELD_MAX, in order of arrival */
 	uint32_t held_count;
 	uint32_t grant[LINK_PEERS_MAX]; /* credits to give back at the end of this turn */
@@ -146,7 +147,7 @@ bool consumer_serves(const struct aggregator *a, const struct consumer *consumer
 /* route.c */
 void route_begin(struct aggregator *a);
 void route_receive(struct aggregator *a);
-/* Forwards what is held, as far as credit goes; gives credits back to the sources. */
+/* Forwards what is held, as far as credit goes; tells the sources what there is for them. */
 void route_forward(struct aggregator *a);
 void route_acknowledge(struct aggregator *a, uint16_t consumer, const struct link_event *event);
 void route_nack(struct aggregator *a, uint16_t consumer, const struct link_event *event);

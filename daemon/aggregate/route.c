@@ -11,7 +11,7 @@
  * consumer's run lacks is never behind one that waits for credit.
  */
 #include <assert.h>
-
+#include <errno.h>
 #include <inttypes.h>
 
 #include <sluice/stats.h>
@@ -103,21 +103,6 @@ static void drop_message(struct aggregator *a, struct link_message *m)
 	link_message_release(m);
 }
 
-void route_begin(struct aggregator *a)
-{
-	route_reset(a);
-	plan_to_wire(a->plan, &a->scan);
-	a->sectors_ended = 0;
-	a->aborted = false;
-	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++)
-		a->peer_of_sector[s] = NO_PEER;
-	for (unsigned int i = 0; i < CONSUMERS_MAX; i++) {
-		a->consumer[i].scan_told = false;
-		a->consumer[i].end_told = false;
-		a->consumer[i].runs_acked = 0;
-	}
-}
-
 void route_reset(struct aggregator *a)
 {
 	for (uint32_t i = 0; i < a->held_count; i++)
@@ -127,6 +112,74 @@ void route_reset(struct aggregator *a)
 		if (a->run[i].used)
 			forget_run(a, &a->run[i]);
 	}
+}
+
+/* ---- what the sources are told ------------------------------------------------------------- */
+
+static void clear_answer(struct answer *answer)
+{
+	answer->acks = answer->rejects = answer->nacks = 0;
+}
+
+/* Tells the source of sector @s what is put down for it, as far as the link takes it now. */
+static void tell_source(struct aggregator *a, uint16_t s)
+{
+	const uint16_t peer = a->peer_of_sector[s];
+	struct answer *answer = &a->answer[s];
+
+	if (peer == NO_PEER) {
+		/* Its next session sends anew what it was not told of. */
+		clear_answer(answer);
+		return;
+	}
+	if (answer->acks + answer->rejects > 0) {
+		if (link_ack(a->receiver, peer, a->plan->scan, answer->ack, answer->acks,
+			     answer->reject, answer->rejects) == -EAGAIN)
+			return;
+		answer->acks = answer->rejects = 0;
+	}
+	if (answer->nacks > 0 &&
+	    link_nack(a->receiver, peer, a->plan->scan, answer->nack, answer->nacks) != -EAGAIN)
+		answer->nacks = 0;
+}
+
+void route_begin(struct aggregator *a)
+{
+	route_reset(a);
+	plan_to_wire(a->plan, &a->scan);
+	a->sectors_ended = 0;
+	a->aborted = false;
+	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
+		a->peer_of_sector[s] = NO_PEER;
+		clear_answer(&a->answer[s]);
+	}
+	for (unsigned int i = 0; i < CONSUMERS_MAX; i++) {
+		a->consumer[i].scan_told = false;
+		a->consumer[i].end_told = false;
+		a->consumer[i].runs_acked = 0;
+	}
+}
+
+/* The answer for sector @s, with room for so many entries more. */
+static struct answer *make_room(struct aggregator *a, uint16_t s, unsigned int acks,
+				unsigned int rejects, unsigned int nacks)
+{
+	struct answer *answer = &a->answer[s];
+
+	assert(acks <= SLUICE_WIRE_ENTRIES_MAX);
+	assert(rejects <= SLUICE_WIRE_ENTRIES_MAX);
+	if (answer->acks + acks <= SLUICE_WIRE_ENTRIES_MAX &&
+	    answer->rejects + rejects <= SLUICE_WIRE_ENTRIES_MAX &&
+	    answer->nacks + nacks <= SLUICE_WIRE_ENTRIES_MAX)
+		return answer;
+	tell_source(a, s);
+	if (answer->acks + answer->rejects + answer->nacks > 0) {
+		log_err("scan %" PRIu32 ": the source of sector %u does not take its answers, "
+			"%d of them are lost",
+			a->plan->scan, s, SLUICE_WIRE_ENTRIES_MAX);
+		clear_answer(answer);
+	}
+	return answer;
 }
 
 /* ---- towards the consumers --------------------------------------------------------------- */
@@ -219,6 +272,8 @@ void route_forward(struct aggregator *a)
 	}
 	a->held_count = kept;
 	atomic_store_explicit(&a->stats.held, kept, memory_order_relaxed);
+	for (uint16_t s = 0; s < a->plan->geometry.sectors; s++)
+		tell_source(a, s);
 	for (unsigned int p = 0; p < LINK_PEERS_MAX; p++) {
 		if (a->grant[p] > 0)
 			(void)link_grant(a->receiver, p, a->grant[p], true);
@@ -318,28 +373,25 @@ static void mark_acked(struct aggregator *a, uint16_t consumer, const struct slu
 	}
 }
 
-/* Passes the entries of sector @s on to the source that sent it. */
-static void answer_source(struct aggregator *a, uint16_t consumer, const struct link_event *event,
-			  uint16_t s)
+/* Puts the entries of sector @s down for the source that sent it. */
+static void take_answer(struct aggregator *a, uint16_t consumer, const struct link_event *event,
+			uint16_t s)
 {
-	struct answer *answer = a->answer;
+	struct answer *answer = make_room(a, s, event->acks, event->rejects, 0);
 
-	answer->acks = answer->rejects = 0;
-	for (unsigned int i = 0; i < event->acks && i < SLUICE_WIRE_ENTRIES_MAX; i++) {
+	for (unsigned int i = 0; i < event->acks; i++) {
 		if (sluice_u16(event->ack[i].sector) != s)
 			continue;
-		answer->ack[answer->acks++] = event->ack[i];
 		mark_acked(a, consumer, &event->ack[i]);
+		answer->ack[answer->acks++] = event->ack[i];
+		stat_add(&a->stats.acks, 1);
 	}
-	for (unsigned int i = 0; i < event->rejects && i < SLUICE_WIRE_ENTRIES_MAX; i++) {
-		if (sluice_u16(event->reject[i].sector) == s)
-			answer->reject[answer->rejects++] = event->reject[i];
+	for (unsigned int i = 0; i < event->rejects; i++) {
+		if (sluice_u16(event->reject[i].sector) != s)
+			continue;
+		answer->reject[answer->rejects++] = event->reject[i];
+		stat_add(&a->stats.rejects, 1);
 	}
-	stat_add(&a->stats.acks, answer->acks);
-	stat_add(&a->stats.rejects, answer->rejects);
-	if (answer->acks + answer->rejects > 0 && a->peer_of_sector[s] != NO_PEER)
-		(void)link_ack(a->receiver, a->peer_of_sector[s], event->scan, answer->ack,
-			       answer->acks, answer->reject, answer->rejects);
 }
 
 void route_acknowledge(struct aggregator *a, uint16_t consumer, const struct link_event *event)
@@ -347,7 +399,7 @@ void route_acknowledge(struct aggregator *a, uint16_t consumer, const struct lin
 	if (!a->active || event->scan != a->plan->scan)
 		return;
 	for (uint16_t s = 0; s < a->plan->geometry.sectors; s++)
-		answer_source(a, consumer, event, s);
+		take_answer(a, consumer, event, s);
 }
 
 /* Asks every source for the run again and forgets what is here of it. */
@@ -372,9 +424,9 @@ static void ask_again(struct aggregator *a, struct run *run, enum sluice_loss ca
 						       .run_count = sluice_le32(1),
 						       .sector = sluice_le16(s),
 						       .cause = sluice_le16(cause) };
+		struct answer *answer = make_room(a, s, 0, 0, 1);
 
-		if (a->peer_of_sector[s] != NO_PEER)
-			(void)link_nack(a->receiver, a->peer_of_sector[s], a->plan->scan, &nack, 1);
+		answer->nack[answer->nacks++] = nack;
 	}
 	stat_add(&a->stats.runs_reassigned, 1);
 }

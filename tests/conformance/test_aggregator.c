@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -42,6 +43,39 @@ struct bench {
 	struct net_end *consumer[3];
 	unsigned int consumers;
 };
+
+/* How often the link does not take an answer for a source. */
+static atomic_int full;
+
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
+int __real_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
+		    const struct sluice_wire_ack *ack, unsigned int acks,
+		    const struct sluice_wire_reject *reject, unsigned int rejects);
+int __wrap_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
+		    const struct sluice_wire_ack *ack, unsigned int acks,
+		    const struct sluice_wire_reject *reject, unsigned int rejects);
+int __real_link_nack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
+		     const struct sluice_wire_nack *nack, unsigned int nacks);
+int __wrap_link_nack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
+		     const struct sluice_wire_nack *nack, unsigned int nacks);
+
+int __wrap_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
+		    const struct sluice_wire_ack *ack, unsigned int acks,
+		    const struct sluice_wire_reject *reject, unsigned int rejects)
+{
+	if (atomic_fetch_sub(&full, 1) > 0)
+		return -EAGAIN;
+	return __real_link_ack(receiver, peer, scan, ack, acks, reject, rejects);
+}
+
+int __wrap_link_nack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
+		     const struct sluice_wire_nack *nack, unsigned int nacks)
+{
+	if (atomic_fetch_sub(&full, 1) > 0)
+		return -EAGAIN;
+	return __real_link_nack(receiver, peer, scan, nack, nacks);
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static const uint8_t pixels[RUN_FRAMES * PART_BYTES] = { 1, 2, 3 };
 
@@ -91,6 +125,7 @@ static void bench_open(struct bench *b, unsigned int sectors, uint32_t window, c
 					      .io_threads = 1 };
 
 	memset(b, 0, sizeof(*b));
+	atomic_store(&full, 0);
 	b->net_state = (void *)"zmq";
 	assert_int_equal(net_setup(&b->net_state), 0);
 	b->net = b->net_state;
@@ -437,6 +472,46 @@ static void acknowledgements_go_to_the_source_that_they_are_for(void **state)
 	bench_close(&b);
 }
 
+/* The test acknowledges past the wrap, so that the aggregator alone meets a full link. */
+static void consumer_ack(struct bench *b, uint64_t run)
+{
+	const struct sluice_wire_ack ack = ack_of(run, 0);
+
+	assert_int_equal(__real_link_ack(b->consumer[0]->receiver, 0, SCAN, &ack, 1, NULL, 0), 0);
+}
+
+static void an_answer_that_the_link_does_not_take_is_told_later(void **state)
+{
+	const struct sluice_wire_nack nack = { .run_first = sluice_le64(2),
+					       .run_count = sluice_le32(1),
+					       .cause = sluice_le16(SLUICE_LOSS_LATE) };
+	uint64_t acked = 0;
+	struct net_event e;
+	struct bench b;
+
+	(void)state;
+	bench_open(&b, 1, 8, (const int[]){ 8, -1 });
+	for (uint64_t run = 0; run < 3; run++) {
+		send_run(&b, 0, run);
+		expect_chunk(&b, 0, run, 0);
+	}
+	atomic_store(&full, 3);
+	consumer_ack(&b, 0);
+	consumer_ack(&b, 1);
+	assert_int_equal(__real_link_nack(b.consumer[0]->receiver, 0, SCAN, &nack, 1), 0);
+	/* Both acknowledgements, in one message or two, and the request to send again. */
+	do {
+		source_event(&b, 0, &e);
+		for (unsigned int i = 0; e.event.type == LINK_EVENT_ACK && i < e.event.acks; i++)
+			acked |= UINT64_C(1) << sluice_u64(e.event.ack[i].run_first);
+		if (e.event.type == LINK_EVENT_NACK)
+			acked |= UINT64_C(4) << (sluice_u64(e.event.nack[0].run_first) - 2);
+		net_event_release(&e);
+	} while (acked != 7);
+	assert_true(atomic_load(&full) <= 0);
+	bench_close(&b);
+}
+
 static void runs_of_a_consumer_that_is_lost_go_to_another(void **state)
 {
 	struct bench b;
@@ -612,6 +687,7 @@ int main(void)
 		cmocka_unit_test(what_is_held_is_bounded_by_the_sources_credit),
 		cmocka_unit_test(a_source_that_comes_back_has_one_window),
 		cmocka_unit_test(acknowledgements_go_to_the_source_that_they_are_for),
+		cmocka_unit_test(an_answer_that_the_link_does_not_take_is_told_later),
 		cmocka_unit_test(runs_of_a_consumer_that_is_lost_go_to_another),
 		cmocka_unit_test(a_run_that_a_consumer_gives_back_is_sent_again),
 		cmocka_unit_test(a_consumer_may_join_while_a_scan_runs),
