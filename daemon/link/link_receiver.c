@@ -319,6 +319,7 @@ static int send_entries(struct link_receiver *receiver, unsigned int index, stru
 	return ret;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): two lists in one message, both with a length */
 int link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
 	     const struct sluice_wire_ack *ack, unsigned int acks,
 	     const struct sluice_wire_reject *reject, unsigned int rejects)

@@ -37,6 +37,8 @@ int net_teardown(void **state)
 
 	for (unsigned int i = 0; i < NET_ENDS_MAX; i++)
 		net_close(&net->ends[i]);
+	while (net->dropped_count > 0)
+		free(net->dropped[--net->dropped_count]);
 	free(net);
 	return 0;
 }
@@ -302,9 +304,10 @@ void net_chunk_make(struct net_chunk *made, uint64_t run, uint16_t blocks, uint3
 	};
 }
 
-void net_chunk_free(struct net_chunk *made)
+void net_chunk_drop(struct net *net, struct net_chunk *made)
 {
-	free((void *)made->chunk.payload);
+	assert_true(net->dropped_count < NET_DROPPED_MAX);
+	net->dropped[net->dropped_count++] = (void *)made->chunk.payload;
 }
 
 void net_chunk_compare(const struct link_message *message, const struct link_chunk *chunk)

@@ -17,6 +17,7 @@ enum {
 	NET_ENDS_MAX = 6,
 	NET_KEPT_MAX = 512, /* messages or events of one end that no test asked for yet */
 	NET_PAYLOAD_MAX = 4 << 20,
+	NET_DROPPED_MAX = 32,
 };
 
 /* Far beyond what anything here takes; a test that meets it has failed. */
@@ -43,6 +44,8 @@ struct net {
 	const char *transport;
 	struct net_end ends[NET_ENDS_MAX];
 	char endpoint[LINK_ENDPOINT_MAX]; /* of the receiver opened last */
+	void *dropped[NET_DROPPED_MAX];   /* payloads that outlive their chunk */
+	unsigned int dropped_count;
 };
 
 /* cmocka's setup and teardown; *state is the transport's name before, the net after. */
@@ -77,7 +80,8 @@ struct net_chunk {
 	struct sluice_wire_block table[SLUICE_WIRE_BLOCKS_MAX];
 };
 void net_chunk_make(struct net_chunk *made, uint64_t run, uint16_t blocks, uint32_t bytes);
-void net_chunk_free(struct net_chunk *made);
+/* Its payload is freed with the net: a sender may still be reading it. */
+void net_chunk_drop(struct net *net, struct net_chunk *made);
 /* Whether @message is what @chunk was. */
 void net_chunk_compare(const struct link_message *message, const struct link_chunk *chunk);
 

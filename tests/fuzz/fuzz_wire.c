@@ -7,6 +7,7 @@
  * can be read and lies within its limits.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,7 +62,7 @@ static void use(const struct wire_head *head, const void *body)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct wire_head head;
-	size_t payload_bytes = 0;
+	size_t payload_bytes;
 	uint8_t *message;
 	uint8_t *again;
 	size_t bytes;
@@ -74,17 +75,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!message || !again)
 		abort();
 	memcpy(message, data + 1, bytes);
-	if (bytes >= WIRE_ENVELOPE_BYTES) {
-		if (data[0] & 1)
-			mend(message, bytes);
-		payload_bytes = sluice_u32(((struct sluice_wire_envelope *)message)->payload_bytes);
+	if (bytes < WIRE_ENVELOPE_BYTES) {
+		assert(wire_open(message, bytes, 0, &head) == -EBADMSG);
+		goto out;
 	}
+	if (data[0] & 1)
+		mend(message, bytes);
+	payload_bytes = sluice_u32(((struct sluice_wire_envelope *)message)->payload_bytes);
 	if (wire_open(message, bytes, payload_bytes, &head) == 0) {
 		use(&head, message + WIRE_ENVELOPE_BYTES);
 		memcpy(again, message, bytes);
 		assert(wire_seal(again, &head) == bytes);
 		assert(memcmp(again, message, bytes) == 0);
 	}
+out:
 	free(again);
 	free(message);
 	return 0;

@@ -33,6 +33,7 @@ static bool fault(void)
 	return fault_in >= 0 && fault_in-- == 0;
 }
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size)
@@ -119,6 +120,8 @@ int __wrap_zmq_msg_send(zmq_msg_t *msg, void *socket, int flags)
 		sends_left--;
 	return __real_zmq_msg_send(msg, socket, flags);
 }
+
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static _Atomic unsigned int released;
 

@@ -28,6 +28,8 @@ union body {
 	struct sluice_wire_nack nack[2];
 };
 
+static const uint16_t last_type = SLUICE_WIRE_HEARTBEAT;
+
 /* One message, sealed and opened as it lies here. */
 struct sample {
 	struct wire_head head;
@@ -151,7 +153,7 @@ static int open_sample(struct sample *s, size_t bytes)
 static void what_is_written_is_read(void **state)
 {
 	(void)state;
-	for (uint16_t type = SLUICE_WIRE_HELLO; type <= SLUICE_WIRE_HEARTBEAT; type++) {
+	for (uint16_t type = SLUICE_WIRE_HELLO; type <= last_type; type++) {
 		struct sample s;
 		struct sample again;
 		struct wire_head head = { 0 };
@@ -173,7 +175,7 @@ static void what_is_written_is_read(void **state)
 static void every_flipped_bit_is_found(void **state)
 {
 	(void)state;
-	for (uint16_t type = SLUICE_WIRE_HELLO; type <= SLUICE_WIRE_HEARTBEAT; type++) {
+	for (uint16_t type = SLUICE_WIRE_HELLO; type <= last_type; type++) {
 		struct sample s;
 		uint32_t bytes;
 
@@ -191,7 +193,7 @@ static void every_flipped_bit_is_found(void **state)
 static void every_other_length_is_refused(void **state)
 {
 	(void)state;
-	for (uint16_t type = SLUICE_WIRE_HELLO; type <= SLUICE_WIRE_HEARTBEAT; type++) {
+	for (uint16_t type = SLUICE_WIRE_HELLO; type <= last_type; type++) {
 		struct sample s;
 		uint32_t bytes;
 
