@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# What tests/bench/run calls.
+function(sluice_bench name)
+	cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+	sluice_check_arguments(${name})
+	add_executable(${name} ${arg_SOURCES})
+	target_link_libraries(${name} PRIVATE sluice_headers ${arg_LINK} Threads::Threads)
+	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+endfunction()
+
+sluice_pkg(zmq libzmq)
+sluice_bench(bench_link SOURCES ${SLUICE_TEST_DIR}/bench.c ${SLUICE_TEST_DIR}/bench_link.c
+	${SLUICE_TEST_DIR}/bench_plain.c ${SLUICE_TEST_DIR}/bench_sluice.c LINK acquire PkgConfig::zmq)

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What Sluice is measured against: plain TCP, and libzmq as a careful user would use it (nothing
+ * copied when sending, queues that end, the receiver's allocator told to keep its pages).
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <zmq.h>
+
+#include <base/clock.h>
+#include <base/error.h>
+#include <link/link.h>
+
+#include "bench.h"
+
+enum {
+	QUEUE_CHUNKS = 64, /* messages in a queue, by what they are */
+	QUEUE_BLOCKS = 1024,
+	LINGER_MS = 10000,
+};
+
+static uint64_t total_bytes(const struct bench_data *data)
+{
+	return data->size * data->loops;
+}
+
+static void received(struct bench_result *result, const struct bench_data *data, uint64_t bytes,
+		     double cpu_s)
+{
+	const uint64_t due = total_bytes(data);
+
+	result->end_ns = now_ns();
+	result->bytes = bytes;
+	result->frames = bytes / data->block_bytes;
+	result->lost = (due - bytes + data->block_bytes - 1) / data->block_bytes;
+	result->receiver_s = bench_cpu_s() - cpu_s;
+}
+
+/* ---- TCP ------------------------------------------------------------------------------------- */
+
+static void tcp_receive(const struct bench_data *data, int tell, struct bench_result *result)
+{
+	const size_t chunk = (size_t)data->block_bytes * data->chunk_blocks;
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(address);
+	char endpoint[BENCH_ENDPOINT_MAX];
+	uint8_t *buffer = bench_alloc(chunk);
+	const int listener = socket(AF_INET, SOCK_STREAM, 0);
+	uint64_t bytes = 0;
+	double cpu_s;
+	ssize_t n;
+	int fd;
+
+	if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) < 0 ||
+	    listen(listener, 1) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&address, &size) < 0)
+		bench_die("tcp: cannot listen: %s", error_name(neg_errno()));
+	(void)snprintf(endpoint, sizeof(endpoint), "%u", ntohs(address.sin_port));
+	bench_tell(tell, endpoint);
+	fd = accept(listener, NULL, NULL);
+	if (fd < 0)
+		bench_die("tcp: nobody came: %s", error_name(neg_errno()));
+	cpu_s = bench_cpu_s();
+	/* Into the place in the buffer where it would be in the chunk. */
+	while ((n = read(fd, buffer + bytes % chunk, chunk - bytes % chunk)) > 0)
+		bytes += (uint64_t)n;
+	received(result, data, bytes, cpu_s);
+}
+
+static void tcp_send(const struct bench_data *data, const char *endpoint,
+		     struct bench_result *result)
+{
+	const size_t chunk = (size_t)data->block_bytes * data->chunk_blocks;
+	const struct sockaddr_in address = { .sin_family = AF_INET,
+					     .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+					     .sin_port = htons((uint16_t)bench_parse(
+						     "port", endpoint, 1, UINT16_MAX)) };
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+	const double cpu_s = bench_cpu_s();
+	ssize_t n;
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		bench_die("tcp: cannot connect: %s", error_name(neg_errno()));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	result->begin_ns = now_ns();
+	for (uint64_t loop = 0; loop < data->loops; loop++) {
+		for (size_t at = 0; at < data->size; at += (size_t)n) {
+			const size_t left = data->size - at;
+
+			n = write(fd, data->bytes + at, left < chunk ? left : chunk);
+			if (n < 0)
+				bench_die("tcp: cannot send: %s", error_name(neg_errno()));
+		}
+	}
+	(void)close(fd);
+	result->sender_s = bench_cpu_s() - cpu_s;
+}
+
+const struct bench_pair bench_tcp = { "tcp", tcp_receive, tcp_send };
+
+/* ---- libzmq ---------------------------------------------------------------------------------- */
+
+static void *zmq_open(void *ctx, int type, int queue)
+{
+	void *socket = zmq_socket(ctx, type);
+	const int linger = LINGER_MS;
+
+	if (!socket || zmq_setsockopt(socket, ZMQ_SNDHWM, &queue, sizeof(queue)) != 0 ||
+	    zmq_setsockopt(socket, ZMQ_RCVHWM, &queue, sizeof(queue)) != 0 ||
+	    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof(linger)) != 0)
+		bench_die("libzmq: no socket: %s", zmq_strerror(zmq_errno()));
+	return socket;
+}
+
+static void zmq_receive(const struct bench_data *data, int queue, int tell,
+			struct bench_result *result)
+{
+	char endpoint[BENCH_ENDPOINT_MAX];
+	size_t size = sizeof(endpoint);
+	const uint64_t due = total_bytes(data);
+	uint64_t bytes = 0;
+	double cpu_s;
+	void *ctx, *socket;
+
+	link_tune_allocator();
+	ctx = zmq_ctx_new();
+	socket = zmq_open(ctx, ZMQ_PULL, queue);
+	if (zmq_bind(socket, "tcp://127.0.0.1:*") != 0 ||
+	    zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) != 0)
+		bench_die("libzmq: cannot bind: %s", zmq_strerror(zmq_errno()));
+	cpu_s = bench_cpu_s();
+	bench_tell(tell, endpoint);
+	while (bytes < due) {
+		zmq_msg_t msg;
+
+		(void)zmq_msg_init(&msg);
+		if (zmq_msg_recv(&msg, socket, 0) < 0)
+			bench_die("libzmq: cannot receive: %s", zmq_strerror(zmq_errno()));
+		bytes += zmq_msg_size(&msg);
+		(void)zmq_msg_close(&msg);
+	}
+	received(result, data, bytes, cpu_s);
+	(void)zmq_close(socket);
+	(void)zmq_ctx_term(ctx);
+}
+
+/* The data stay where they are. */
+static void keep(void *bytes, void *hint)
+{
+	(void)bytes;
+	(void)hint;
+}
+
+static void zmq_send_all(const struct bench_data *data, size_t message, int queue,
+			 const char *endpoint, struct bench_result *result)
+{
+	void *ctx = zmq_ctx_new();
+	void *socket = zmq_open(ctx, ZMQ_PUSH, queue);
+	const double cpu_s = bench_cpu_s();
+
+	if (zmq_connect(socket, endpoint) != 0)
+		bench_die("libzmq: cannot connect: %s", zmq_strerror(zmq_errno()));
+	/* An empty message first: the connection stands when the clock starts. */
+	if (zmq_send(socket, "", 0, 0) != 0)
+		bench_die("libzmq: cannot send: %s", zmq_strerror(zmq_errno()));
+	result->begin_ns = now_ns();
+	for (uint64_t loop = 0; loop < data->loops; loop++) {
+		for (size_t at = 0; at < data->size; at += message) {
+			const size_t left = data->size - at;
+			zmq_msg_t msg;
+
+			if (zmq_msg_init_data(&msg, (void *)(data->bytes + at),
+					      left < message ? left : message, keep, NULL) != 0 ||
+			    zmq_msg_send(&msg, socket, 0) < 0)
+				bench_die("libzmq: cannot send: %s", zmq_strerror(zmq_errno()));
+		}
+	}
+	(void)zmq_close(socket);
+	(void)zmq_ctx_term(ctx);
+	result->sender_s = bench_cpu_s() - cpu_s;
+}
+
+static void chunk_receive(const struct bench_data *data, int tell, struct bench_result *result)
+{
+	zmq_receive(data, QUEUE_CHUNKS, tell, result);
+}
+
+static void chunk_send(const struct bench_data *data, const char *endpoint,
+		       struct bench_result *result)
+{
+	zmq_send_all(data, (size_t)data->block_bytes * data->chunk_blocks, QUEUE_CHUNKS, endpoint,
+		     result);
+}
+
+static void block_receive(const struct bench_data *data, int tell, struct bench_result *result)
+{
+	zmq_receive(data, QUEUE_BLOCKS, tell, result);
+}
+
+static void block_send(const struct bench_data *data, const char *endpoint,
+		       struct bench_result *result)
+{
+	zmq_send_all(data, data->block_bytes, QUEUE_BLOCKS, endpoint, result);
+}
+
+const struct bench_pair bench_zmq_chunk = { "zmq_chunk", chunk_receive, chunk_send };
+const struct bench_pair bench_zmq_block = { "zmq_block", block_receive, block_send };
