@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,281 +17,10 @@
 
 #include <cmocka.h>
 
-#include <aggregate/aggregator.h>
-#include <base/clock.h>
 #include <sluice/error.h>
 #include <sluice/stats.h>
 
-#include "link_net.h"
-
-enum {
-	SCAN = 7,
-	EPOCH = 1,
-	RUN_FRAMES = 4,
-	RUNS = 64,
-	SOURCES_MAX = 2,
-	PART_BYTES = 64, /* pixels of a block */
-};
-
-struct bench {
-	void *net_state;
-	struct net *net;
-	struct aggregator *aggregator;
-	struct scan_plan plan;
-	struct net_end *source[SOURCES_MAX];
-	struct net_end *consumer[3];
-	unsigned int consumers;
-};
-
-/* How often the link does not take an answer for a source. */
-static atomic_int full;
-
-/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
-int __real_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
-		    const struct sluice_wire_ack *ack, unsigned int acks,
-		    const struct sluice_wire_reject *reject, unsigned int rejects);
-int __wrap_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
-		    const struct sluice_wire_ack *ack, unsigned int acks,
-		    const struct sluice_wire_reject *reject, unsigned int rejects);
-int __real_link_nack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
-		     const struct sluice_wire_nack *nack, unsigned int nacks);
-int __wrap_link_nack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
-		     const struct sluice_wire_nack *nack, unsigned int nacks);
-
-int __wrap_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
-		    const struct sluice_wire_ack *ack, unsigned int acks,
-		    const struct sluice_wire_reject *reject, unsigned int rejects)
-{
-	if (atomic_fetch_sub(&full, 1) > 0)
-		return -EAGAIN;
-	return __real_link_ack(receiver, peer, scan, ack, acks, reject, rejects);
-}
-
-int __wrap_link_nack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
-		     const struct sluice_wire_nack *nack, unsigned int nacks)
-{
-	if (atomic_fetch_sub(&full, 1) > 0)
-		return -EAGAIN;
-	return __real_link_nack(receiver, peer, scan, nack, nacks);
-}
-/* NOLINTEND(bugprone-reserved-identifier) */
-
-static const uint8_t pixels[RUN_FRAMES * PART_BYTES] = { 1, 2, 3 };
-
-static int begin(struct aggregator *a, void *arg, struct sluice_error *reterr)
-{
-	const struct scan_plan *plan = arg;
-
-	for (unsigned int i = 0; i < plan->consumer_count; i++) {
-		const struct plan_member *m = &plan->consumer[i];
-
-		assert_int_equal(consumer_add(a, plan->group, m->id, m->endpoint, reterr), 0);
-	}
-	*a->plan = *plan;
-	route_begin(a);
-	a->active = true;
-	return 0;
-}
-
-static void open_source(struct bench *b, unsigned int sector)
-{
-	char name[16];
-
-	(void)snprintf(name, sizeof(name), "board-%u", sector);
-	(void)snprintf(b->net->endpoint, sizeof(b->net->endpoint), "%s",
-		       link_receiver_endpoint(b->aggregator->receiver));
-	b->source[sector] = net_sender(b->net, name, (uint16_t)sector);
-	net_expect_event(b->net, b->source[sector], LINK_EVENT_UP);
-}
-
-static void add_consumer(struct bench *b, uint32_t window)
-{
-	struct plan_member *m = &b->plan.consumer[b->plan.consumer_count++];
-
-	b->consumer[b->consumers] = net_receiver(b->net, "tcp://127.0.0.1:*", window);
-	(void)snprintf(m->id, sizeof(m->id), "node%u", b->consumers++);
-	(void)snprintf(m->endpoint, sizeof(m->endpoint), "%s", b->net->endpoint);
-}
-
-/* @windows: credits of each consumer, ended by -1. */
-static void bench_open(struct bench *b, unsigned int sectors, uint32_t window, const int *windows)
-{
-	const struct aggregator_args args = { .id = "aggregator-0",
-					      .transport = "zmq",
-					      .bind = "tcp://127.0.0.1:*",
-					      .window = window,
-					      .payload_max = 1 << 20,
-					      .io_threads = 1 };
-
-	memset(b, 0, sizeof(*b));
-	atomic_store(&full, 0);
-	b->net_state = (void *)"zmq";
-	assert_int_equal(net_setup(&b->net_state), 0);
-	b->net = b->net_state;
-	assert_int_equal(aggregator_open(&args, &b->aggregator, NULL), 0);
-	b->plan = (struct scan_plan){ .scan = SCAN,
-				      .epoch = EPOCH,
-				      .scan_columns = RUNS * RUN_FRAMES,
-				      .scan_rows = 1,
-				      .frames_per_position = 1,
-				      .frames_expected = RUNS * RUN_FRAMES,
-				      .run_frames = RUN_FRAMES,
-				      .geometry = { .sectors = (uint16_t)sectors,
-						    .rows = 4,
-						    .columns = 8,
-						    .pixel = SLUICE_PIXEL_U16 },
-				      .group = "counting",
-				      .aggregator_count = 1 };
-	while (*windows >= 0)
-		add_consumer(b, (uint32_t)*windows++);
-	assert_int_equal(aggregator_call(b->aggregator, begin, &b->plan, NULL), 0);
-	for (unsigned int i = 0; i < b->consumers; i++) {
-		net_expect_message(b->net, b->consumer[i], LINK_MESSAGE_PEER_UP);
-		net_expect_message(b->net, b->consumer[i], LINK_MESSAGE_SCAN_BEGIN);
-	}
-	for (unsigned int s = 0; s < sectors; s++)
-		open_source(b, s);
-}
-
-static void bench_close(struct bench *b)
-{
-	aggregator_close(b->aggregator);
-	assert_int_equal(net_teardown(&b->net_state), 0);
-}
-
-/* Part @part of a run of @sector, with one block; -EAGAIN without credit. */
-static int try_send(struct bench *b, unsigned int sector, uint64_t run, uint16_t part,
-		    uint16_t flags)
-{
-	const struct sluice_wire_block table = {
-		.frame = sluice_le64(run * RUN_FRAMES + part),
-	};
-	const struct link_chunk chunk = { .scan = SCAN,
-					  .epoch = EPOCH,
-					  .run = run,
-					  .sector = (uint16_t)sector,
-					  .part = part,
-					  .flags = flags,
-					  .block_count = 1,
-					  .table = &table,
-					  .payload = pixels,
-					  .payload_bytes = PART_BYTES };
-
-	return link_send(b->source[sector]->sender, &chunk);
-}
-
-static void send_run(struct bench *b, unsigned int sector, uint64_t run)
-{
-	const uint64_t deadline_ns = now_ns() + NET_DEADLINE_NS;
-	int ret;
-
-	while ((ret = try_send(b, sector, run, 0, SLUICE_WIRE_LAST_PART)) == -EAGAIN) {
-		assert_true(now_ns() < deadline_ns);
-		net_turn(b->net);
-	}
-	assert_int_equal(ret, 0);
-}
-
-/* The next chunk of consumer @i is of this run and sector. */
-static void expect_chunk(struct bench *b, unsigned int i, uint64_t run, unsigned int sector)
-{
-	struct link_message m;
-
-	net_message(b->net, b->consumer[i], &m);
-	assert_int_equal(m.type, LINK_MESSAGE_CHUNK);
-	assert_int_equal(m.run, run);
-	assert_int_equal(m.sector, sector);
-	assert_int_equal(m.epoch, EPOCH);
-	assert_int_equal(m.payload_bytes, PART_BYTES);
-	assert_memory_equal(m.payload, pixels, PART_BYTES);
-	link_message_release(&m);
-}
-
-/* The next two are both sectors of this run, in whatever order the sources came. */
-static void expect_pair(struct bench *b, unsigned int i, uint64_t run)
-{
-	unsigned int sectors = 0;
-	struct link_message m;
-
-	for (unsigned int n = 0; n < 2; n++) {
-		net_message(b->net, b->consumer[i], &m);
-		assert_int_equal(m.type, LINK_MESSAGE_CHUNK);
-		assert_int_equal(m.run, run);
-		sectors |= 1u << m.sector;
-		link_message_release(&m);
-	}
-	assert_int_equal(sectors, 3);
-}
-
-/* Turns until the consumers have @count chunks together; ret_run[i]: those of consumer i. */
-static void gather(struct bench *b, unsigned int count, unsigned int *ret_chunks)
-{
-	const uint64_t deadline_ns = now_ns() + NET_DEADLINE_NS;
-	unsigned int found;
-
-	do {
-		assert_true(now_ns() < deadline_ns);
-		net_turn(b->net);
-		found = 0;
-		for (unsigned int i = 0; i < b->consumers; i++)
-			found += ret_chunks[i] = b->consumer[i]->count;
-	} while (found < count);
-	assert_int_equal(found, count);
-}
-
-static void drop_kept(struct bench *b, unsigned int i)
-{
-	struct link_message m;
-
-	while (b->consumer[i]->count > 0) {
-		net_message(b->net, b->consumer[i], &m);
-		link_message_release(&m);
-	}
-}
-
-/* The next event of a source that is not of credit. */
-static void source_event(struct bench *b, unsigned int sector, struct net_event *ret_event)
-{
-	net_event(b->net, b->source[sector], ret_event);
-	while (ret_event->event.type == LINK_EVENT_CREDIT)
-		net_event(b->net, b->source[sector], ret_event);
-}
-
-static void expect_nack(struct bench *b, unsigned int sector, uint64_t run)
-{
-	struct net_event e;
-
-	source_event(b, sector, &e);
-	assert_int_equal(e.event.type, LINK_EVENT_NACK);
-	assert_int_equal(e.event.scan, SCAN);
-	assert_int_equal(e.event.nacks, 1);
-	assert_int_equal(sluice_u64(e.event.nack[0].run_first), run);
-	assert_int_equal(sluice_u32(e.event.nack[0].run_count), 1);
-	assert_int_equal(sluice_u16(e.event.nack[0].sector), sector);
-	net_event_release(&e);
-}
-
-static struct sluice_wire_ack ack_of(uint64_t run, unsigned int sector)
-{
-	return (struct sluice_wire_ack){ .run_first = sluice_le64(run),
-					 .run_count = sluice_le32(1),
-					 .sector = sluice_le16((uint16_t)sector) };
-}
-
-static uint64_t stat_of(const _Atomic uint64_t *counter)
-{
-	return atomic_load(counter);
-}
-
-static void await_stat(struct bench *b, const _Atomic uint64_t *counter, uint64_t value)
-{
-	const uint64_t deadline_ns = now_ns() + NET_DEADLINE_NS;
-
-	while (stat_of(counter) != value) {
-		assert_true(now_ns() < deadline_ns);
-		net_turn(b->net);
-	}
-}
+#include "aggregator_bench.h"
 
 static void a_chunk_is_forwarded_before_its_run_is_whole(void **state)
 {
@@ -301,12 +29,33 @@ static void a_chunk_is_forwarded_before_its_run_is_whole(void **state)
 	(void)state;
 	bench_open(&b, 2, 8, (const int[]){ 8, -1 });
 	/* The other sector has sent nothing, nor has this one sent its last part. */
-	assert_int_equal(try_send(&b, 0, 0, 0, 0), 0);
-	expect_chunk(&b, 0, 0, 0);
-	assert_int_equal(try_send(&b, 0, 0, 1, SLUICE_WIRE_LAST_PART), 0);
-	expect_chunk(&b, 0, 0, 0);
-	send_run(&b, 1, 0);
-	expect_chunk(&b, 0, 0, 1);
+	assert_int_equal(bench_try_send(&b, 0, 0, 0, 0), 0);
+	bench_expect_chunk(&b, 0, 0, 0);
+	assert_int_equal(bench_try_send(&b, 0, 0, 1, SLUICE_WIRE_LAST_PART), 0);
+	bench_expect_chunk(&b, 0, 0, 0);
+	bench_send(&b, 1, 0);
+	bench_expect_chunk(&b, 0, 0, 1);
+	bench_close(&b);
+}
+
+static void parts_keep_their_order_when_one_has_to_wait(void **state)
+{
+	struct link_message m;
+	struct bench b;
+
+	(void)state;
+	bench_open(&b, 1, 8, (const int[]){ 8, -1 });
+	atomic_store(&bench_reluctant, b.aggregator);
+	assert_int_equal(bench_try_send(&b, 0, 0, 0, 0), 0);
+	bench_expect_chunk(&b, 0, 0, 0);
+	assert_int_equal(bench_try_send(&b, 0, 0, 1, 0), 0);
+	bench_await(&b, &b.aggregator->stats.held, 1);
+	assert_int_equal(bench_try_send(&b, 0, 0, 2, SLUICE_WIRE_LAST_PART), 0);
+	for (unsigned int part = 1; part < 3; part++) {
+		net_message(b.net, b.consumer[0], &m);
+		assert_int_equal(m.part, part);
+		link_message_release(&m);
+	}
 	bench_close(&b);
 }
 
@@ -319,10 +68,10 @@ static void all_sectors_of_a_run_meet_at_one_consumer(void **state)
 	(void)state;
 	bench_open(&b, 2, 32, (const int[]){ 20, 20, 20, -1 });
 	for (uint64_t run = 0; run < 15; run++)
-		send_run(&b, 0, run);
+		bench_send(&b, 0, run);
 	for (uint64_t run = 0; run < 15; run++)
-		send_run(&b, 1, run);
-	gather(&b, 30, chunks);
+		bench_send(&b, 1, run);
+	bench_gather(&b, 30, chunks);
 	for (unsigned int i = 0; i < 3; i++) {
 		assert_int_equal(chunks[i], 10); /* equal credit, equal shares */
 		for (unsigned int c = 0; c < chunks[i]; c++) {
@@ -344,18 +93,18 @@ static void the_most_free_credit_gets_the_run(void **state)
 	(void)state;
 	bench_open(&b, 1, 64, (const int[]){ 20, 2, -1 });
 	for (uint64_t run = 0; run < 22; run++)
-		send_run(&b, 0, run);
-	gather(&b, 22, chunks);
+		bench_send(&b, 0, run);
+	bench_gather(&b, 22, chunks);
 	assert_int_equal(chunks[0], 20);
 	assert_int_equal(chunks[1], 2);
 	/* From here on as well: a tenth of the credit is a tenth of the runs. */
-	drop_kept(&b, 0);
-	drop_kept(&b, 1);
+	bench_drop_kept(&b, 0);
+	bench_drop_kept(&b, 1);
 	assert_int_equal(link_grant(b.consumer[0]->receiver, 0, 10, true), 0);
 	assert_int_equal(link_grant(b.consumer[1]->receiver, 0, 1, true), 0);
 	for (uint64_t run = 22; run < 33; run++)
-		send_run(&b, 0, run);
-	gather(&b, 11, chunks);
+		bench_send(&b, 0, run);
+	bench_gather(&b, 11, chunks);
 	assert_int_equal(chunks[0], 10);
 	assert_int_equal(chunks[1], 1);
 	bench_close(&b);
@@ -368,12 +117,12 @@ static void a_run_waits_for_room_for_all_its_sectors(void **state)
 
 	(void)state;
 	bench_open(&b, 2, 8, (const int[]){ 1, -1 });
-	send_run(&b, 0, 0);
-	await_stat(&b, &b.aggregator->stats.held, 1);
+	bench_send(&b, 0, 0);
+	bench_await(&b, &b.aggregator->stats.held, 1);
 	assert_int_equal(link_grant(b.consumer[0]->receiver, 0, 1, true), 0);
-	expect_chunk(&b, 0, 0, 0);
-	send_run(&b, 1, 0);
-	expect_chunk(&b, 0, 0, 1);
+	bench_expect_chunk(&b, 0, 0, 0);
+	bench_send(&b, 1, 0);
+	bench_expect_chunk(&b, 0, 0, 1);
 	bench_close(&b);
 }
 
@@ -385,20 +134,20 @@ static void what_is_held_is_bounded_by_the_sources_credit(void **state)
 	bench_open(&b, 2, 3, (const int[]){ 0, -1 });
 	for (unsigned int s = 0; s < 2; s++) {
 		for (uint64_t run = 0; run < 3; run++)
-			assert_int_equal(try_send(&b, s, run, 0, SLUICE_WIRE_LAST_PART), 0);
-		assert_int_equal(try_send(&b, s, 3, 0, SLUICE_WIRE_LAST_PART), -EAGAIN);
+			assert_int_equal(bench_try_send(&b, s, run, 0, SLUICE_WIRE_LAST_PART), 0);
+		assert_int_equal(bench_try_send(&b, s, 3, 0, SLUICE_WIRE_LAST_PART), -EAGAIN);
 	}
-	await_stat(&b, &b.aggregator->stats.held, 6);
+	bench_await(&b, &b.aggregator->stats.held, 6);
 	/* In order of arrival of the runs, and only as many as there is room for. */
 	assert_int_equal(link_grant(b.consumer[0]->receiver, 0, 2, true), 0);
-	expect_pair(&b, 0, 0);
-	await_stat(&b, &b.aggregator->stats.held, 4);
+	bench_expect_pair(&b, 0, 0);
+	bench_await(&b, &b.aggregator->stats.held, 4);
 	/* Each of the two may now start one more, and no second. */
 	for (unsigned int s = 0; s < 2; s++) {
-		send_run(&b, s, 3);
-		assert_int_equal(try_send(&b, s, 4, 0, SLUICE_WIRE_LAST_PART), -EAGAIN);
+		bench_send(&b, s, 3);
+		assert_int_equal(bench_try_send(&b, s, 4, 0, SLUICE_WIRE_LAST_PART), -EAGAIN);
 	}
-	await_stat(&b, &b.aggregator->stats.held, 6);
+	bench_await(&b, &b.aggregator->stats.held, 6);
 	bench_close(&b);
 }
 
@@ -410,19 +159,19 @@ static void a_source_that_comes_back_has_one_window(void **state)
 	(void)state;
 	bench_open(&b, 1, 3, (const int[]){ 0, -1 });
 	for (uint64_t run = 0; run < 3; run++)
-		send_run(&b, 0, run);
-	await_stat(&b, &b.aggregator->stats.held, 3);
+		bench_send(&b, 0, run);
+	bench_await(&b, &b.aggregator->stats.held, 3);
 	net_close(b.source[0]);
-	await_stat(&b, &b.aggregator->stats.held, 0);
-	open_source(&b, 0);
+	bench_await(&b, &b.aggregator->stats.held, 0);
+	bench_open_source(&b, 0);
 	for (uint64_t run = 0; run < 3; run++)
-		assert_int_equal(try_send(&b, 0, run, 0, SLUICE_WIRE_LAST_PART), 0);
-	assert_int_equal(try_send(&b, 0, 3, 0, SLUICE_WIRE_LAST_PART), -EAGAIN);
-	await_stat(&b, &b.aggregator->stats.held, 3);
+		assert_int_equal(bench_try_send(&b, 0, run, 0, SLUICE_WIRE_LAST_PART), 0);
+	assert_int_equal(bench_try_send(&b, 0, 3, 0, SLUICE_WIRE_LAST_PART), -EAGAIN);
+	bench_await(&b, &b.aggregator->stats.held, 3);
 	assert_int_equal(link_grant(b.consumer[0]->receiver, 0, 3, true), 0);
 	for (uint64_t run = 0; run < 3; run++)
-		expect_chunk(&b, 0, run, 0);
-	await_stat(&b, &b.aggregator->stats.held, 0);
+		bench_expect_chunk(&b, 0, run, 0);
+	bench_await(&b, &b.aggregator->stats.held, 0);
 	/* One credit back for each that went on: three, not six. */
 	while (link_sender_credit(b.source[0]->sender) < 3)
 		net_turn(b.net);
@@ -447,15 +196,15 @@ static void acknowledgements_go_to_the_source_that_they_are_for(void **state)
 
 	(void)state;
 	bench_open(&b, 2, 8, (const int[]){ 8, -1 });
-	send_run(&b, 0, 0);
-	send_run(&b, 1, 0);
+	bench_send(&b, 0, 0);
+	bench_send(&b, 1, 0);
 	net_expect_message(b.net, b.consumer[0], LINK_MESSAGE_CHUNK);
 	net_expect_message(b.net, b.consumer[0], LINK_MESSAGE_CHUNK);
-	ack[0] = ack_of(0, 0);
-	ack[1] = ack_of(0, 1);
+	ack[0] = bench_ack_of(0, 0);
+	ack[1] = bench_ack_of(0, 1);
 	assert_int_equal(link_ack(b.consumer[0]->receiver, 0, SCAN, ack, 2, reject, 2), 0);
 	for (unsigned int s = 0; s < 2; s++) {
-		source_event(&b, s, &e);
+		bench_source_event(&b, s, &e);
 		assert_int_equal(e.event.type, LINK_EVENT_ACK);
 		assert_int_equal(e.event.scan, SCAN);
 		assert_int_equal(e.event.acks, 1);
@@ -468,14 +217,14 @@ static void acknowledgements_go_to_the_source_that_they_are_for(void **state)
 		}
 		net_event_release(&e);
 	}
-	await_stat(&b, &b.aggregator->stats.runs_done, 1);
+	bench_await(&b, &b.aggregator->stats.runs_done, 1);
 	bench_close(&b);
 }
 
 /* The test acknowledges past the wrap, so that the aggregator alone meets a full link. */
 static void consumer_ack(struct bench *b, uint64_t run)
 {
-	const struct sluice_wire_ack ack = ack_of(run, 0);
+	const struct sluice_wire_ack ack = bench_ack_of(run, 0);
 
 	assert_int_equal(__real_link_ack(b->consumer[0]->receiver, 0, SCAN, &ack, 1, NULL, 0), 0);
 }
@@ -492,23 +241,23 @@ static void an_answer_that_the_link_does_not_take_is_told_later(void **state)
 	(void)state;
 	bench_open(&b, 1, 8, (const int[]){ 8, -1 });
 	for (uint64_t run = 0; run < 3; run++) {
-		send_run(&b, 0, run);
-		expect_chunk(&b, 0, run, 0);
+		bench_send(&b, 0, run);
+		bench_expect_chunk(&b, 0, run, 0);
 	}
-	atomic_store(&full, 3);
+	atomic_store(&bench_full, 3);
 	consumer_ack(&b, 0);
 	consumer_ack(&b, 1);
 	assert_int_equal(__real_link_nack(b.consumer[0]->receiver, 0, SCAN, &nack, 1), 0);
 	/* Both acknowledgements, in one message or two, and the request to send again. */
 	do {
-		source_event(&b, 0, &e);
+		bench_source_event(&b, 0, &e);
 		for (unsigned int i = 0; e.event.type == LINK_EVENT_ACK && i < e.event.acks; i++)
 			acked |= UINT64_C(1) << sluice_u64(e.event.ack[i].run_first);
 		if (e.event.type == LINK_EVENT_NACK)
 			acked |= UINT64_C(4) << (sluice_u64(e.event.nack[0].run_first) - 2);
 		net_event_release(&e);
 	} while (acked != 7);
-	assert_true(atomic_load(&full) <= 0);
+	assert_true(atomic_load(&bench_full) <= 0);
 	bench_close(&b);
 }
 
@@ -518,17 +267,17 @@ static void runs_of_a_consumer_that_is_lost_go_to_another(void **state)
 
 	(void)state;
 	bench_open(&b, 2, 8, (const int[]){ 8, 4, -1 });
-	send_run(&b, 0, 0);
-	expect_chunk(&b, 0, 0, 0);
-	send_run(&b, 1, 0);
-	expect_chunk(&b, 0, 0, 1);
+	bench_send(&b, 0, 0);
+	bench_expect_chunk(&b, 0, 0, 0);
+	bench_send(&b, 1, 0);
+	bench_expect_chunk(&b, 0, 0, 1);
 	net_close(b.consumer[0]);
-	expect_nack(&b, 0, 0);
-	expect_nack(&b, 1, 0);
-	send_run(&b, 0, 0);
-	send_run(&b, 1, 0);
-	expect_pair(&b, 1, 0);
-	assert_int_equal(stat_of(&b.aggregator->stats.runs_reassigned), 1);
+	bench_expect_nack(&b, 0, 0);
+	bench_expect_nack(&b, 1, 0);
+	bench_send(&b, 0, 0);
+	bench_send(&b, 1, 0);
+	bench_expect_pair(&b, 1, 0);
+	assert_int_equal(atomic_load(&b.aggregator->stats.runs_reassigned), 1);
 	bench_close(&b);
 }
 
@@ -543,15 +292,15 @@ static void a_run_that_a_consumer_gives_back_is_sent_again(void **state)
 
 	(void)state;
 	bench_open(&b, 1, 8, (const int[]){ 8, -1 });
-	send_run(&b, 0, 0);
-	expect_chunk(&b, 0, 0, 0);
+	bench_send(&b, 0, 0);
+	bench_expect_chunk(&b, 0, 0, 0);
 	assert_int_equal(link_nack(b.consumer[0]->receiver, 0, SCAN, &nack, 1), 0);
-	expect_nack(&b, 0, 0);
-	send_run(&b, 0, 0);
-	expect_chunk(&b, 0, 0, 0);
-	ack = ack_of(0, 0);
+	bench_expect_nack(&b, 0, 0);
+	bench_send(&b, 0, 0);
+	bench_expect_chunk(&b, 0, 0, 0);
+	ack = bench_ack_of(0, 0);
 	assert_int_equal(link_ack(b.consumer[0]->receiver, 0, SCAN, &ack, 1, NULL, 0), 0);
-	await_stat(&b, &b.aggregator->stats.runs_done, 1);
+	bench_await(&b, &b.aggregator->stats.runs_done, 1);
 	bench_close(&b);
 }
 
@@ -569,13 +318,13 @@ static void a_consumer_may_join_while_a_scan_runs(void **state)
 
 	(void)state;
 	bench_open(&b, 1, 8, (const int[]){ 0, -1 });
-	send_run(&b, 0, 0);
-	await_stat(&b, &b.aggregator->stats.held, 1);
-	add_consumer(&b, 4);
+	bench_send(&b, 0, 0);
+	bench_await(&b, &b.aggregator->stats.held, 1);
+	bench_add_consumer(&b, 4);
 	assert_int_equal(aggregator_call(b.aggregator, join, &b.plan.consumer[1], NULL), 0);
 	net_expect_message(b.net, b.consumer[1], LINK_MESSAGE_PEER_UP);
 	net_expect_message(b.net, b.consumer[1], LINK_MESSAGE_SCAN_BEGIN);
-	expect_chunk(&b, 1, 0, 0);
+	bench_expect_chunk(&b, 1, 0, 0);
 	bench_close(&b);
 }
 
@@ -599,9 +348,9 @@ static void the_end_is_passed_on_after_every_sectors(void **state)
 	bench_open(&b, 2, 8, (const int[]){ 8, 8, -1 });
 	end_source(&b, 0);
 	/* Had the first one's end been passed on, it would come before this. */
-	send_run(&b, 0, 0);
-	send_run(&b, 1, 0);
-	expect_pair(&b, 0, 0);
+	bench_send(&b, 0, 0);
+	bench_send(&b, 1, 0);
+	bench_expect_pair(&b, 0, 0);
 	end_source(&b, 1);
 	for (unsigned int i = 0; i < 2; i++) {
 		net_message(b.net, b.consumer[i], &m);
@@ -612,7 +361,7 @@ static void the_end_is_passed_on_after_every_sectors(void **state)
 	}
 	/* The next scan begins on the same links. */
 	b.plan.scan++;
-	assert_int_equal(aggregator_call(b.aggregator, begin, &b.plan, NULL), 0);
+	assert_int_equal(aggregator_call(b.aggregator, bench_begin, &b.plan, NULL), 0);
 	for (unsigned int i = 0; i < 2; i++)
 		net_expect_message(b.net, b.consumer[i], LINK_MESSAGE_SCAN_BEGIN);
 	bench_close(&b);
@@ -627,7 +376,7 @@ static void chunks_of_nothing_that_is_known_are_refused(void **state)
 				    .flags = SLUICE_WIRE_LAST_PART,
 				    .block_count = 1,
 				    .table = &table,
-				    .payload = pixels,
+				    .payload = bench_pixels,
 				    .payload_bytes = PART_BYTES };
 	struct bench b;
 
@@ -640,10 +389,10 @@ static void chunks_of_nothing_that_is_known_are_refused(void **state)
 	chunk.run = 0;
 	chunk.sector = 1;
 	net_send(b.net, b.source[0], &chunk);
-	await_stat(&b, &b.aggregator->stats.refused, 3);
-	send_run(&b, 0, 0);
-	expect_chunk(&b, 0, 0, 0);
-	assert_int_equal(stat_of(&b.aggregator->stats.held), 0);
+	bench_await(&b, &b.aggregator->stats.refused, 3);
+	bench_send(&b, 0, 0);
+	bench_expect_chunk(&b, 0, 0, 0);
+	assert_int_equal(atomic_load(&b.aggregator->stats.held), 0);
 	bench_close(&b);
 }
 
@@ -671,8 +420,8 @@ static void strangers_do_not_disturb_a_scan(void **state)
 	net_event(b.net, other, &e);
 	assert_int_equal(e.event.type, LINK_EVENT_REFUSED);
 	net_event_release(&e);
-	send_run(&b, 0, 0);
-	expect_chunk(&b, 0, 0, 0);
+	bench_send(&b, 0, 0);
+	bench_expect_chunk(&b, 0, 0, 0);
 	(void)close(fd);
 	bench_close(&b);
 }
@@ -681,6 +430,7 @@ int main(void)
 {
 	const struct CMUnitTest suite[] = {
 		cmocka_unit_test(a_chunk_is_forwarded_before_its_run_is_whole),
+		cmocka_unit_test(parts_keep_their_order_when_one_has_to_wait),
 		cmocka_unit_test(all_sectors_of_a_run_meet_at_one_consumer),
 		cmocka_unit_test(the_most_free_credit_gets_the_run),
 		cmocka_unit_test(a_run_waits_for_room_for_all_its_sectors),
