@@ -256,7 +256,7 @@ static void runs_free(struct sluice_consumer *c)
 int sluice_consumer_open(const struct sluice_consumer_args *args,
 			 struct sluice_consumer **ret_consumer, struct sluice_error *reterr)
 {
-	struct sluice_consumer_args own;
+	struct sluice_consumer_args own = SLUICE_CONSUMER_ARGS_INIT;
 	struct link_receiver_args receiver = { .transport = "zmq",
 					       .role = SLUICE_WIRE_CONSUMER,
 					       .payload_max = SLUICE_WIRE_PAYLOAD_MAX,

@@ -149,7 +149,7 @@ static int counter_setup(struct counter *c, struct sluice_error *reterr)
 		return error_set(reterr, ret, "output folder %s: %s", config->output,
 				 error_name(ret));
 	}
-	(void)strcpy(c->output, output);
+	(void)snprintf(c->output, sizeof(c->output), "%s", output);
 	free(output);
 	ret = reference_load(config->dark, sizeof(*c->dark), &dark, &c->dark_pixels, reterr);
 	c->dark = dark;
@@ -225,18 +225,24 @@ static void wait_for_end(struct counter *c, const sigset_t *signals)
 }
 
 /* Runs in hand are finished; a worker that does not come to its end is left behind. */
-static bool workers_join(struct counter_worker *worker, unsigned int count)
+static bool workers_join(struct counter *c, struct counter_worker *worker, unsigned int count)
 {
 	const uint64_t end_ns = now_ns() + FINISH_NS;
 	const struct timespec deadline = { .tv_sec = (time_t)(end_ns / NS_PER_S),
 					   .tv_nsec = (long)(end_ns % NS_PER_S) };
+	bool ended;
 
-	for (unsigned int i = 0; i < count; i++) {
-		if (pthread_clockjoin_np(worker[i].thread, NULL, CLOCK_MONOTONIC, &deadline) != 0)
-			return false;
+	(void)pthread_mutex_lock(&c->lock);
+	while (c->ended < count &&
+	       pthread_cond_timedwait(&c->ended_cond, &c->lock, &deadline) != ETIMEDOUT)
+		;
+	ended = c->ended == count;
+	(void)pthread_mutex_unlock(&c->lock);
+	for (unsigned int i = 0; ended && i < count; i++) {
+		(void)pthread_join(worker[i].thread, NULL);
 		counter_worker_clear(&worker[i]);
 	}
-	return true;
+	return ended;
 }
 
 static int work(struct counter *c, const sigset_t *signals)
@@ -262,12 +268,23 @@ static int work(struct counter *c, const sigset_t *signals)
 		log_err("cannot start %u threads: %s", threads, error_name(ret));
 	}
 	sluice_consumer_stop(c->consumer);
-	if (!workers_join(worker, started)) {
+	if (!workers_join(c, worker, started)) {
 		log_err("a run was not finished within 5 s; it is not acknowledged");
 		_exit(EXIT_FAILURE); /* what the worker still reads must stay */
 	}
 	free(worker);
 	return ret;
+}
+
+static void locks_init(struct counter *c)
+{
+	pthread_condattr_t attr;
+
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&c->ended_cond, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_mutex_init(&c->lock, NULL);
 }
 
 static int counter_main(struct counter *c)
@@ -283,7 +300,7 @@ static int counter_main(struct counter *c)
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 	sluice_tune_allocator();
-	(void)pthread_mutex_init(&c->lock, NULL);
+	locks_init(c);
 	ret = counter_setup(c, &error);
 	if (ret == 0)
 		ret = consumer_join(c, &error);
@@ -294,6 +311,7 @@ static int counter_main(struct counter *c)
 	if (c->consumer)
 		counter_scans_close(c);
 	sluice_consumer_close(c->consumer);
+	(void)pthread_cond_destroy(&c->ended_cond);
 	(void)pthread_mutex_destroy(&c->lock);
 	free(c->dark);
 	free(c->gain);
@@ -372,6 +390,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 		a->help_config = true;
 		return 0;
 	case ARGP_KEY_ARG:
+		/* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread yet */
 		argp_error(state, "unexpected argument: %s", value);
 		return EINVAL;
 	default:
@@ -387,7 +406,7 @@ static int text_option(const char *name, const char *value, char *dst, size_t si
 	if (value[0] == '\0' || strlen(value) >= size)
 		return error_set(reterr, -EINVAL, "--%s has %zu bytes; allowed: 1 to %zu", name,
 				 strlen(value), size - 1);
-	(void)strcpy(dst, value);
+	(void)snprintf(dst, size, "%s", value);
 	return 0;
 }
 
@@ -485,6 +504,7 @@ int main(int argc, char **argv)
 	struct sluice_error error = { 0 };
 	static struct counter counter;
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread yet */
 	(void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	log_init("sluice-counter", LOG_LEVEL_INFO);
 	counter_config_init(&counter.config);

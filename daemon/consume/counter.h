@@ -68,6 +68,8 @@ struct counter {
 	pthread_mutex_t lock;
 	struct counter_scan scan[COUNTER_SCANS_MAX];
 	uint64_t serial;
+	unsigned int ended; /* workers */
+	pthread_cond_t ended_cond;
 };
 
 /* What one worker needs for the scan it works on. */

@@ -2,22 +2,33 @@
 #include <consume/counter_config.h>
 #include <sluice/consumer.h>
 
-#define AT(field_) .offset = offsetof(struct counter_config, field_)
-#define TEXT(field_, name_, min_, help_)                                               \
-	{                                                                              \
-		.key = name_, .type = CONFIG_STRING, AT(field_),                       \
-		.size = sizeof(((struct counter_config *)0)->field_), .min = (min_),   \
-		.max = sizeof(((struct counter_config *)0)->field_) - 1, .help = help_ \
-	}
-
+#define AT(field_)   .offset = offsetof(struct counter_config, field_)
+#define SIZE(field_) sizeof(((struct counter_config *)0)->field_)
 const char *const counter_kernels[] = { "auto", "avx512", "avx2", "portable", NULL };
 
 const struct config_row counter_config_rows[] = {
 	MEMBER_CONFIG_ROWS(struct counter_config, member),
-	TEXT(group, "group", 1, "group of consumers that this one joins"),
-	TEXT(id, "id", 1, "name of this consumer, unique in its group; part of its files' names"),
-	TEXT(listen, "listen", 7,
-	     "where aggregators connect, tcp://ADDRESS:PORT; port *: any free one"),
+	{ .key = "group",
+	  .type = CONFIG_STRING,
+	  AT(group),
+	  .size = SIZE(group),
+	  .min = 1,
+	  .max = SIZE(group) - 1,
+	  .help = "group of consumers that this one joins" },
+	{ .key = "id",
+	  .type = CONFIG_STRING,
+	  AT(id),
+	  .size = SIZE(id),
+	  .min = 1,
+	  .max = SIZE(id) - 1,
+	  .help = "name of this consumer, unique in its group; part of its files' names" },
+	{ .key = "listen",
+	  .type = CONFIG_STRING,
+	  AT(listen),
+	  .size = SIZE(listen),
+	  .min = 7,
+	  .max = SIZE(listen) - 1,
+	  .help = "where aggregators connect, tcp://ADDRESS:PORT; port *: any free one" },
 	{ .key = "window_runs",
 	  .type = CONFIG_U32,
 	  AT(window_runs),
@@ -30,7 +41,13 @@ const struct config_row counter_config_rows[] = {
 	  .min = 1,
 	  .max = SLUICE_RUN_TIMEOUT_MS_MAX,
 	  .help = "a sector that has not come so long after the first of its run is missing, ms" },
-	TEXT(output, "output", 1, "folder for this consumer's part of each scan; must be there"),
+	{ .key = "output",
+	  .type = CONFIG_STRING,
+	  AT(output),
+	  .size = SIZE(output),
+	  .min = 1,
+	  .max = SIZE(output) - 1,
+	  .help = "folder for this consumer's part of each scan; must be there" },
 	{ .key = "threads",
 	  .type = CONFIG_U32,
 	  AT(threads),
@@ -55,10 +72,20 @@ const struct config_row counter_config_rows[] = {
 	  .min = 0,
 	  .max = INT64_MAX,
 	  .help = "of the choice of sample frames, where a run has more than are needed" },
-	TEXT(dark, "dark", 0,
-	     "dark reference: a file of uint16, little-endian, as large as a frame; empty: none"),
-	TEXT(gain, "gain", 0,
-	     "gain map: a file of float32, little-endian, as large as a frame; empty: none"),
+	{ .key = "dark",
+	  .type = CONFIG_STRING,
+	  AT(dark),
+	  .size = SIZE(dark),
+	  .min = 0,
+	  .max = SIZE(dark) - 1,
+	  .help = "dark reference: a file of uint16, little-endian, as large as a frame; empty: none" },
+	{ .key = "gain",
+	  .type = CONFIG_STRING,
+	  AT(gain),
+	  .size = SIZE(gain),
+	  .min = 0,
+	  .max = SIZE(gain) - 1,
+	  .help = "gain map: a file of float32, little-endian, as large as a frame; empty: none" },
 	{ .key = "record_frames",
 	  .type = CONFIG_BOOL,
 	  AT(record_frames),

@@ -73,7 +73,7 @@ static int fit(struct counter_worker *worker, const struct counter_scan *scan,
 	const struct sluice_geometry *g = &scan->info.geometry;
 	const struct count_rule correction = { .dark = c->dark, .gain = c->gain };
 	struct threshold_args args = THRESHOLD_ARGS_INIT;
-	struct threshold_sampler *sampler;
+	struct threshold_sampler *sampler = NULL;
 	int ret;
 
 	ret = threshold_sampler_open(&correction, sluice_frame_rows(g), sluice_frame_columns(g),
@@ -123,7 +123,7 @@ void counter_thresholds_fit(struct counter_worker *worker, struct counter_scan *
 {
 	struct counter *c = worker->counter;
 	struct sluice_error error = { 0 };
-	struct threshold threshold;
+	struct threshold threshold = { 0 };
 	char *offer;
 
 	if (fit(worker, scan, run, &threshold, &error) < 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The pixels of one frame, as the counting kernels and the part want them. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ int counter_worker_setup(struct counter_worker *worker, const struct counter_sca
 
 	if (worker->serial == scan->serial)
 		return 0;
+	assert(rows > 0 && columns > 0); /* the library judged the geometry */
 	counter_worker_clear(worker);
 	worker->assembled = malloc(rows * columns * sizeof(*worker->assembled));
 	worker->row = calloc(rows, sizeof(*worker->row));

@@ -205,5 +205,9 @@ void *counter_work(void *worker)
 		}
 		waiting = counter_thresholds_look(c);
 	}
+	(void)pthread_mutex_lock(&c->lock);
+	c->ended++;
+	(void)pthread_cond_signal(&c->ended_cond);
+	(void)pthread_mutex_unlock(&c->lock);
 	return NULL;
 }

@@ -14,7 +14,7 @@ static void print_frame(const struct sluice_scan *scan, const struct sluice_fram
 	uint64_t sum = 0;
 
 	if (!image)
-		exit(EXIT_FAILURE); /* the run is not acknowledged: it goes to another consumer */
+		abort(); /* the run is not acknowledged: it goes to another consumer */
 	sluice_frame_assemble(scan, frame, image);
 	for (size_t p = 0; p < pixels; p++)
 		sum += image[p];

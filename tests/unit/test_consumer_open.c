@@ -16,6 +16,7 @@ static bool fails(void)
 	return fault_in >= 0 && fault_in-- == 0;
 }
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 int __real_eventfd(unsigned int count, int flags);
@@ -108,6 +109,7 @@ void __wrap_member_close(struct member *member)
 	live_members -= member != NULL;
 	__real_member_close(member);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* Two allocations, the event, the receiver, the thread, the member. */
 static void test_open_unwinds_from_every_step(void **state)
