@@ -268,7 +268,11 @@ void outlet_give_up(struct outlet *outlet)
 	struct outlet *o = outlet;
 	struct parcel_queue *const queues[] = { &o->in_flight, &o->pending };
 	const uint64_t waited_ns = atomic_load(&o->give_up_ns);
+	uint32_t pushed;
 
+	/* The sender may have ended before it took what was pushed last. */
+	while (spsc_pop(&o->queue, &pushed))
+		queue_push(&o->pending, pushed);
 	/* 0: the scan is taken back, and nobody waited. */
 	if (!o->gave_up && waited_ns > 0 &&
 	    queue_count(&o->pending) + queue_count(&o->in_flight) > 0)

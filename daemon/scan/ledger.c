@@ -370,11 +370,12 @@ out:
 	return ret;
 }
 
-static int sector_from_json(const json_t *element, struct ledger_sector *ret_sector,
-			    struct sluice_error *reterr)
+/* null: its board is gone without an account. */
+static int sector_from_json(const json_t *element, uint64_t frames_expected,
+			    struct ledger_sector *ret_sector, struct sluice_error *reterr)
 {
-	struct half_board half;
-	const int ret = half_decode_board(element, &half, reterr);
+	struct half_board half = { .frames_expected = frames_expected };
+	const int ret = json_is_null(element) ? 0 : half_decode_board(element, &half, reterr);
 
 	if (ret < 0)
 		return ret;
@@ -397,9 +398,9 @@ static int ledger_from_json(const json_t *root, struct ledger *l, struct sluice_
 		{ "frames_lost", &l->frames_lost },
 		{ "events", &l->events },
 	};
-	json_t *sectors, *element;
-	unsigned int state;
-	uint64_t scan;
+	json_t *sectors = NULL, *element;
+	unsigned int state = 0;
+	uint64_t scan = 0;
 	size_t i;
 	int ret;
 
@@ -420,7 +421,7 @@ static int ledger_from_json(const json_t *root, struct ledger *l, struct sluice_
 		       json_string_value(json_object_get(root, "why")) ?: "");
 	json_array_foreach(sectors, i, element)
 	{
-		ret = sector_from_json(element, &l->sector[i], reterr);
+		ret = sector_from_json(element, l->frames_expected, &l->sector[i], reterr);
 		if (ret < 0)
 			return ret;
 	}

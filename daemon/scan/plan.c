@@ -106,7 +106,7 @@ static int members_from_json(const json_t *root, const char *key, unsigned int m
 {
 	const struct json_range sectors = { 0, SLUICE_SECTORS_MAX - 1 };
 	json_t *array, *element;
-	uint64_t sector;
+	uint64_t sector = 0;
 	size_t i;
 	int ret;
 
@@ -161,7 +161,8 @@ char *plan_encode(const struct scan_plan *plan)
 
 static int numbers_from_json(const json_t *root, struct scan_plan *p, struct sluice_error *reterr)
 {
-	uint64_t version, scan, epoch, columns, rows, per_position, run_frames;
+	uint64_t version, scan = 0, epoch = 0, columns = 0, rows = 0, per_position = 0,
+			  run_frames = 0;
 	const struct {
 		const char *key;
 		struct json_range range;
@@ -211,7 +212,7 @@ static int threshold_from_json(const json_t *root, const char *key, double *ret_
 
 static int plan_from_json(const json_t *root, struct scan_plan *p, struct sluice_error *reterr)
 {
-	unsigned int state, policy;
+	unsigned int state = 0, policy = 0;
 	int ret;
 
 	ret = numbers_from_json(root, p, reterr);

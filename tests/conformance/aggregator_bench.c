@@ -16,7 +16,8 @@
 atomic_int bench_full;
 struct aggregator *_Atomic bench_reluctant;
 
-/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
+/* NOLINTBEGIN(bugprone-reserved-identifier,readability-function-size): the linker's --wrap makes
+ * these names, and link.h their parameters */
 int __real_link_forward(struct link_sender *sender, struct link_message *message);
 int __wrap_link_forward(struct link_sender *sender, struct link_message *message);
 int __wrap_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
@@ -50,7 +51,7 @@ int __wrap_link_nack(struct link_receiver *receiver, unsigned int peer, uint32_t
 		return -EAGAIN;
 	return __real_link_nack(receiver, peer, scan, nack, nacks);
 }
-/* NOLINTEND(bugprone-reserved-identifier) */
+/* NOLINTEND(bugprone-reserved-identifier,readability-function-size) */
 
 const uint8_t bench_pixels[RUN_FRAMES * PART_BYTES] = { 1, 2, 3 };
 

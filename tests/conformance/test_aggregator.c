@@ -409,7 +409,7 @@ static void strangers_do_not_disturb_a_scan(void **state)
 	(void)state;
 	bench_open(&b, 1, 8, (const int[]){ 8, -1 });
 	endpoint = link_receiver_endpoint(b.aggregator->receiver);
-	at.sin_port = htons((uint16_t)atoi(strrchr(endpoint, ':') + 1));
+	at.sin_port = htons((uint16_t)strtoul(strrchr(endpoint, ':') + 1, NULL, 10));
 	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);

@@ -155,7 +155,8 @@ static void a_frame_is_sent_once(void **state)
 	rig_expect_fate(rig, 0, 8, TALLY_DELIVERED);
 	for (unsigned int f = 0; f < 8; f++)
 		assert_int_equal(rig->aggregator[0].frame[f], 1);
-	assert_int_equal(atomic_load(&rig->acquisition->stats.blocks_refused), 4);
+	assert_int_equal(atomic_load(&rig->acquisition->stats.blocks_repeated), 4);
+	assert_int_equal(atomic_load(&rig->acquisition->stats.blocks_refused), 0);
 	rig_close(rig);
 }
 

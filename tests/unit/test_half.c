@@ -17,6 +17,7 @@
 
 static const struct half_counts counts = {
 	.blocks_read = 90,
+	.blocks_repeated = 3,
 	.bytes_read = 12345,
 	.bytes_skipped = 7,
 	.board_generated = 100,
@@ -69,6 +70,7 @@ static void a_boards_half_is_read_back(void **state)
 					       : c == SLUICE_LOSS_CUT ? 1
 								      : 0);
 	assert_int_equal(half.counts.blocks_read, 90);
+	assert_int_equal(half.counts.blocks_repeated, 3);
 	assert_int_equal(half.counts.bytes_read, 12345);
 	assert_int_equal(half.counts.bytes_skipped, 7);
 	assert_true(half.counts.board_known);
@@ -189,6 +191,7 @@ static void a_board_that_says_nonsense_is_refused(void **state)
 	board_refused("delivered", "null", "delivered");
 	board_refused("ranges_omitted", "0.5", "ranges_omitted");
 	board_refused("blocks_read", "\"\"", "blocks_read");
+	board_refused("blocks_repeated", "-1", "blocks_repeated");
 	board_refused("bytes_read", "-1", "bytes_read");
 	board_refused("bytes_skipped", "[]", "bytes_skipped");
 	board_refused("board", "{}", "generated");
@@ -228,8 +231,8 @@ static void a_consumer_that_says_nonsense_is_refused(void **state)
 		"{\"blocks\":[1],\"frames\":-1,\"frames_incomplete\":0,\"events\":0}",
 		"{\"blocks\":[1],\"frames\":1,\"events\":0}",
 		"{\"blocks\":[1],\"frames\":1,\"frames_incomplete\":0}",
-		"{\"blocks\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],"
-		"\"frames\":1,\"frames_incomplete\":0,\"events\":0}",
+		("{\"blocks\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],"
+		 "\"frames\":1,\"frames_incomplete\":0,\"events\":0}"),
 	};
 
 	(void)state;

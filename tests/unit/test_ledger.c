@@ -325,6 +325,43 @@ static void a_half_that_is_missing_is_named(void **state)
 	scan_close(&s);
 }
 
+/* A member that died will leave no half: the ledger is written, open, and says who. */
+static void a_member_that_is_gone_is_named(void **state)
+{
+	struct ledger ledger, again;
+	struct scan s;
+
+	(void)state;
+	scan_open(&s);
+	for (unsigned int gone = 0; gone < 4; gone++) {
+		struct ledger_half half[4];
+		char *json;
+
+		for (unsigned int i = 0; i < SECTORS; i++) {
+			half[i] = (struct ledger_half){ s.plan.board[i].id,
+							half_encode_board(s.tally[i], "b", 7,
+									  s.state, &s.counts[i]) };
+			half[SECTORS + i] = (struct ledger_half){
+				s.plan.consumer[i].id, half_encode_consumer(&s.consumer[i], "c")
+			};
+		}
+		free((char *)half[gone].json);
+		half[gone].json = NULL;
+		assert_int_equal(ledger_close(&s.plan, half, 4, &ledger, &json, NULL), 0);
+		assert_false(ledger.closed);
+		assert_int_equal(ledger.state, SCAN_FAILED);
+		assert_non_null(strstr(ledger.why, half[gone].id));
+		assert_non_null(strstr(ledger.why, "gone"));
+		assert_int_equal(ledger_decode(json, &again, NULL), 0);
+		assert_memory_equal(again.sector, ledger.sector, sizeof(ledger.sector));
+		assert_string_equal(again.why, ledger.why);
+		for (unsigned int i = 0; i < 4; i++)
+			free((char *)half[i].json);
+		free(json);
+	}
+	scan_close(&s);
+}
+
 static void a_half_that_is_none_is_refused_by_name(void **state)
 {
 	static const char *const texts[] = { "", "[]", "{}", "{\"sector\":0}" };
@@ -498,6 +535,7 @@ int main(void)
 		cmocka_unit_test(frames_that_the_consumers_lack_are_named),
 		cmocka_unit_test(incomplete_frames_that_are_not_marked_are_named),
 		cmocka_unit_test(a_half_that_is_missing_is_named),
+		cmocka_unit_test(a_member_that_is_gone_is_named),
 		cmocka_unit_test(a_half_that_is_none_is_refused_by_name),
 		cmocka_unit_test(ranges_that_are_omitted_do_not_keep_it_open),
 		cmocka_unit_test(the_ledger_of_many_sectors_fits_the_directory),

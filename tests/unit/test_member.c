@@ -317,6 +317,7 @@ static void the_last_half_closes_the_ledger(void **state)
 	struct ledger ledger;
 	struct scan_plan plan;
 
+	assert_int_equal(directory_put(directory, "consumers/counting/node0", "{}", true, NULL), 0);
 	fake_plan(&plan, 7, 1, SCAN_ARMED);
 	fake_plan_put(directory, &plan);
 	plan.state = SCAN_ACQUIRING;
@@ -340,6 +341,37 @@ static void the_last_half_closes_the_ledger(void **state)
 	assert_int_equal(plan.state, SCAN_DONE);
 	free(board);
 	free(consumer);
+}
+
+/* The consumer's registration lapses before its half came: the ledger does not wait for it. */
+static void a_member_that_dies_leaves_the_ledger_open_by_name(void **state)
+{
+	struct fake_member *fake = *state;
+	struct directory *directory = member_directory(fake->member);
+	char *board = fake_half_board(7, 0), *text;
+	struct directory_entries entries;
+	struct ledger ledger;
+	struct scan_plan plan;
+
+	assert_int_equal(directory_put(directory, "consumers/counting/node0", "{}", true, NULL), 0);
+	fake_plan(&plan, 7, 1, SCAN_ARMED);
+	fake_plan_put(directory, &plan);
+	fake_member_expect(fake, "prepare 7/1");
+	assert_int_equal(member_publish_half(fake->member, 7, "server/board0", board, NULL), 0);
+	plan.state = SCAN_ACQUIRING;
+	fake_plan_put(directory, &plan);
+	fake_member_expect(fake, "run 7/1");
+	/* By now the half was looked at: there is no ledger as long as the other may come. */
+	assert_int_equal(directory_list(directory, "scans/0000000007/ledger", &entries, NULL), 0);
+	assert_int_equal(entries.count, 0);
+	directory_entries_free(&entries);
+	assert_int_equal(directory_delete(directory, "consumers/counting/node0", NULL), 0);
+	text = await_leaf(fake, "ledger");
+	assert_int_equal(ledger_decode(text, &ledger, NULL), 0);
+	assert_false(ledger.closed);
+	assert_non_null(strstr(ledger.why, "node0 is gone"));
+	free(text);
+	free(board);
 }
 
 static void expect_key(const struct fake_member_args *args, const char *key)
@@ -439,6 +471,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(plans_that_are_not_for_it_or_none_are_passed_over,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(the_last_half_closes_the_ledger, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_member_that_dies_leaves_the_ledger_open_by_name,
+						setup, teardown),
 		cmocka_unit_test(each_kind_registers_in_its_own_place),
 		cmocka_unit_test(what_cannot_be_registered_is_refused),
 		cmocka_unit_test(consumers_come_and_go),

@@ -113,8 +113,9 @@ static json_t *object_at(json_t *root, const char *path, char leaf[64])
 
 	while ((slash = strchr(path, '/'))) {
 		(void)snprintf(name, sizeof(name), "%.*s", (int)(slash - path), path);
-		root = name[0] >= '0' && name[0] <= '9' ? json_array_get(root, (size_t)atoi(name))
-							: json_object_get(root, name);
+		root = name[0] >= '0' && name[0] <= '9'
+			       ? json_array_get(root, strtoul(name, NULL, 10))
+			       : json_object_get(root, name);
 		assert_non_null(root);
 		path = slash + 1;
 	}
