@@ -347,6 +347,16 @@ static void test_etcd_may_be_started_last(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* Returns when every thread of it has stopped: the signal alone only asks for that. */
+static void stand_still(void)
+{
+	int status;
+
+	assert_int_equal(kill(server.pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(server.pid, &status, WUNTRACED), server.pid);
+	assert_true(WIFSTOPPED(status));
+}
+
 static void test_close_is_bounded_while_etcd_stands_still(void **state)
 {
 	struct watch_log log = WATCH_LOG_INIT;
@@ -355,7 +365,7 @@ static void test_close_is_bounded_while_etcd_stands_still(void **state)
 	put(*state, "boards/b0", "here", true);
 	assert_int_equal(directory_watch(*state, "", watch_log_write, &log, NULL), 0);
 	watch_log_expect(&log, "PUT boards/b0 here");
-	assert_int_equal(kill(server.pid, SIGSTOP), 0);
+	stand_still();
 	begun_ns = now_ns();
 	directory_close(*state);
 	*state = NULL;
@@ -368,7 +378,7 @@ static void test_an_etcd_that_stands_still_times_out(void **state)
 {
 	const struct directory_stats *stats = directory_stats(*state);
 
-	assert_int_equal(kill(server.pid, SIGSTOP), 0);
+	stand_still();
 	assert_int_equal(directory_put(*state, "a", "1", false, NULL), -ETIMEDOUT);
 	assert_false(atomic_load(&stats->connected));
 	assert_int_equal(kill(server.pid, SIGCONT), 0);
