@@ -381,20 +381,14 @@ static bool chunk_take(struct sluice_consumer *c, struct link_message *message)
 	return true;
 }
 
+/* The link has seen to it that the peer had a credit; a chunk that is let go gives it back. */
 static void chunk_received(struct sluice_consumer *c, struct link_message *message)
 {
-	struct peer *peer = &c->peer[message->peer];
 	const bool first = message->part == 0;
 
-	if (first && peer->started == peer->granted) {
-		stat_add(&c->stats.bad_chunks, 1); /* no credit, so none to give back */
-		link_message_release(message);
-		return;
-	}
-	peer->started += first;
 	if (chunk_take(c, message))
 		return;
-	peer->returned += first;
+	c->peer[message->peer].returned += first;
 	link_message_release(message);
 }
 

@@ -160,7 +160,7 @@ struct consumer_scan {
 
 struct peer {
 	bool up;
-	uint64_t target, granted, started, returned;
+	uint64_t target, granted, returned;
 	char name[SLUICE_WIRE_NAME_MAX];
 };
 

@@ -46,6 +46,16 @@ static bool peers_are(const struct fixture *f, uint64_t arg)
 	return stat_is(f, &f->consumer->stats.peers, arg);
 }
 
+static bool assembling_are(const struct fixture *f, uint64_t arg)
+{
+	return stat_is(f, &f->consumer->stats.runs_assembling, arg);
+}
+
+static bool run_acked_b(const struct fixture *f, uint64_t run)
+{
+	return acked(&f->b, run, 0) && acked(&f->b, run, 1);
+}
+
 static bool bad_chunks_are(const struct fixture *f, uint64_t arg)
 {
 	return stat_is(f, &f->consumer->stats.bad_chunks, arg);
@@ -119,6 +129,37 @@ static void test_a_sector_that_comes_while_its_run_is_worked_on_is_late(void **s
 	for (uint64_t i = 0; i < RUN_FRAMES; i++)
 		assert_int_equal(rejected(&f.a, i, 1), SLUICE_LOSS_LATE);
 	assert_int_equal(f.a.rejects, RUN_FRAMES);
+	fixture_close(&f);
+}
+
+/* Dropped, it comes again and is judged anew: what was late then is not late now. */
+static void test_a_dropped_run_forgets_what_was_late(void **state)
+{
+	struct chunk chunk = { .run = 0, .flags = SLUICE_WIRE_LAST_PART, .count = RUN_FRAMES };
+	struct sluice_run *run;
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, TIMEOUT_MS);
+	begin(&f);
+	assert_int_equal(send_chunk(&f.a, &chunk), 0);
+	run = expect_run(&f, 0);
+	chunk.sector = 1;
+	assert_int_equal(send_chunk(&f.a, &chunk), 0);
+	pump_until(&f, repeated_are, 1);
+	assert_int_equal(sluice_consumer_drop(f.consumer, run), 0);
+	pump_until(&f, run_nacked_a, 0);
+	/* A block of it is damaged now, so that there is something to reject. */
+	chunk.corrupt = 1;
+	for (chunk.sector = 0; chunk.sector < SECTORS; chunk.sector++)
+		assert_int_equal(send_chunk(&f.a, &chunk), 0);
+	run = expect_run(&f, 0);
+	assert_int_equal(mask_of(run, 0), 0);
+	assert_int_equal(mask_of(run, 1), 3);
+	assert_int_equal(sluice_consumer_ack(f.consumer, run, 0), 0);
+	pump_until(&f, run_acked_a, 0);
+	assert_int_equal(f.a.rejects, SECTORS);
+	assert_int_equal(rejected(&f.a, 0, 1), SLUICE_LOSS_CRC);
 	fixture_close(&f);
 }
 
@@ -368,6 +409,37 @@ static void test_what_a_lost_aggregator_sent_is_dropped(void **state)
 	fixture_close(&f);
 }
 
+/* A run has one aggregator; which, only a newer plan can change, and then all of it comes again. */
+static void test_a_newer_plan_gives_a_run_to_another_aggregator(void **state)
+{
+	struct chunk chunk = { .run = 0, .flags = SLUICE_WIRE_LAST_PART, .count = RUN_FRAMES };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 10000);
+	aggregator_open(&f, &f.a, "agg0");
+	aggregator_open(&f, &f.b, "agg1");
+	send_begin(&f.a, 0, 2);
+	send_begin(&f.b, 0, 2);
+	expect_begin(&f, 0);
+	pump_until(&f, all_resolved_a, 0);
+	assert_int_equal(send_chunk(&f.a, &chunk), 0);
+	pump_until(&f, assembling_are, 1);
+	chunk.sector = 1;
+	assert_int_equal(send_chunk(&f.b, &chunk), 0);
+	pump_until(&f, bad_chunks_are, 1);
+	expect_nothing(&f);
+	chunk.epoch = 2;
+	assert_int_equal(send_chunk(&f.b, &chunk), 0);
+	chunk.sector = 0;
+	pump_until(&f, all_resolved_a, 0);
+	assert_int_equal(send_chunk(&f.b, &chunk), 0);
+	assert_int_equal(sluice_consumer_ack(f.consumer, expect_run(&f, 0), 0), 0);
+	pump_until(&f, run_acked_b, 0);
+	assert_int_equal(f.a.acks, 0);
+	fixture_close(&f);
+}
+
 static void test_an_aggregator_that_disagrees_is_refused(void **state)
 {
 	const struct chunk chunk = { .flags = SLUICE_WIRE_LAST_PART, .count = 1 };
@@ -423,6 +495,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_sector_that_does_not_come_is_given_up),
 		cmocka_unit_test(test_a_sector_that_comes_while_its_run_is_worked_on_is_late),
+		cmocka_unit_test(test_a_dropped_run_forgets_what_was_late),
 		cmocka_unit_test(test_a_block_whose_crc_fails_is_rejected),
 		cmocka_unit_test(test_blocks_that_do_not_fit_are_rejected),
 		cmocka_unit_test(test_a_block_that_comes_twice_counts_once),
@@ -431,6 +504,7 @@ int main(void)
 		cmocka_unit_test(test_a_committed_run_is_acknowledged_again_alike),
 		cmocka_unit_test(test_a_copy_of_a_run_in_hand_is_let_go),
 		cmocka_unit_test(test_what_a_lost_aggregator_sent_is_dropped),
+		cmocka_unit_test(test_a_newer_plan_gives_a_run_to_another_aggregator),
 		cmocka_unit_test(test_an_aggregator_that_disagrees_is_refused),
 		cmocka_unit_test(test_the_end_discards_what_nobody_waits_for),
 		cmocka_unit_test(test_a_new_scan_ends_the_one_that_was_forgotten),
