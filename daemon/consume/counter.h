@@ -26,6 +26,9 @@
 #include <consume/threshold.h>
 #include <sluice/consumer.h>
 
+/* Parked runs wait so long for thresholds: longer than the first run may take to be given up. */
+#define THRESHOLDS_KNOWN_NS (UINT64_C(30) * 1000000000)
+
 enum {
 	COUNTER_SCANS_MAX = 4, /* that overlap; as many as the library has */
 	PARTS_PER_SCAN_MAX = 100,
@@ -43,10 +46,12 @@ struct counter_scan {
 	uint64_t serial; /* counts scans: tells two of the same number apart */
 	enum thresholds_state thresholds;
 	struct threshold threshold;
-	char *offer;          /* JSON that is still to be shared, or NULL */
-	bool looking;         /* one worker asks for thresholds */
-	uint64_t look_ns;     /* not before this again */
-	uint64_t deadline_ns; /* then they must be known; 0: nothing waits yet */
+	char *offer;           /* JSON that is still to be shared, or NULL */
+	bool first_empty;      /* run 0 has no pixel: any run serves for a fit */
+	bool tell_first_empty; /* that was found here, and is to be shared */
+	bool looking;          /* one worker asks for thresholds */
+	uint64_t look_ns;      /* not before this again */
+	uint64_t deadline_ns;  /* then they must be known, if a run is parked */
 	struct sluice_run **parked;
 	unsigned int parked_count, parked_max;
 	pthread_mutex_t part_lock;
@@ -112,11 +117,18 @@ uint16_t counter_record_pixel(const struct sluice_scan *info);
 
 /* Those that were given are known from the first run on. */
 enum thresholds_state counter_thresholds_state(struct counter *counter, struct counter_scan *scan);
-/* Fits thresholds to the complete frames of run 0, to be shared by counter_thresholds_look(). */
+/* Fits thresholds to the frames of @run, to be shared by counter_thresholds_look(). */
 void counter_thresholds_fit(struct counter_worker *worker, struct counter_scan *scan,
 			    struct sluice_run *run);
 /* Looks whether thresholds are there for the scans that wait. Returns how many go on waiting. */
-unsigned int counter_thresholds_look(struct counter *counter);
+unsigned int counter_thresholds_look(struct counter_worker *worker);
+/* Whether any frame of the run has pixels. Checks their CRC on the way. */
+bool counter_run_has_pixels(struct sluice_run *run);
+/* Run 0 came here and has none: told to all, so that somebody fits to another run. */
+void counter_thresholds_first_empty(struct counter *counter, struct counter_scan *scan);
+/* Whether this consumer is to fit, and to this run. */
+bool counter_thresholds_fit_here(struct counter *counter, const struct counter_scan *scan,
+				 const struct sluice_run *run);
 
 /* counter_frame.c */
 

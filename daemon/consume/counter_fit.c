@@ -2,7 +2,9 @@
 /*
  * Thresholds of a scan: those of the plan, else those of the configuration, else fitted. So that
  * every consumer counts alike, whatever runs it is given, one fit serves all: whoever has run 0
- * makes it from that run's complete frames and shares it; the others wait.
+ * makes it from that run's complete frames (or, where a sector never comes, from what there is)
+ * and shares it; the others wait. If run 0 has no pixel at all, its holder says so, and the first
+ * fit that anyone makes of a run with pixels serves all.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,9 +19,9 @@
 #include <consume/counter.h>
 
 #define LOOK_EVERY_NS (20 * NS_PER_MS)
-#define KNOWN_NS      (10 * NS_PER_S)
 
 static const char shared_name[] = "thresholds";
+static const char first_run_name[] = "first-run"; /* shared, "empty", where that is so */
 
 enum thresholds_state counter_thresholds_state(struct counter *counter, struct counter_scan *scan)
 {
@@ -35,22 +37,23 @@ enum thresholds_state counter_thresholds_state(struct counter *counter, struct c
 		scan->thresholds = THRESHOLDS_KNOWN;
 	}
 	state = scan->thresholds;
-	if (state == THRESHOLDS_UNKNOWN && scan->deadline_ns == 0)
-		scan->deadline_ns = now_ns() + KNOWN_NS;
 	(void)pthread_mutex_unlock(&counter->lock);
 	return state;
 }
 
 /* ---- the fit ------------------------------------------------------------------------------- */
 
+/* Adds the frames of @run that are complete, or else all that have pixels; *ret_samples of them. */
 static int add_samples(struct counter_worker *worker, const struct counter_scan *scan,
-		       struct sluice_run *run, struct threshold_sampler *sampler)
+		       struct sluice_run *run, bool complete, struct threshold_sampler *sampler,
+		       unsigned int *ret_samples)
 {
 	const unsigned int frames = sluice_run_frames(run);
 	const uint32_t all = (uint32_t)((UINT64_C(1) << scan->info.geometry.sectors) - 1);
 	uint64_t chosen[THRESHOLD_SAMPLES];
 	const unsigned int count = threshold_choose(worker->counter->config.seed, frames,
 						    THRESHOLD_SAMPLES, chosen);
+	unsigned int samples = 0;
 	int ret = 0;
 
 	for (unsigned int i = 0; ret == 0 && i < count; i++) {
@@ -58,11 +61,13 @@ static int add_samples(struct counter_worker *worker, const struct counter_scan 
 		struct count_image image;
 
 		ret = sluice_run_frame(run, (unsigned int)chosen[i], &frame);
-		if (ret < 0 || frame.sector_mask != all)
+		if (ret < 0 || frame.sector_mask == 0 || (complete && frame.sector_mask != all))
 			continue;
 		image = counter_frame_image(worker, &scan->info, &frame);
 		ret = threshold_sampler_add(sampler, &image);
+		samples++;
 	}
+	*ret_samples = samples;
 	return ret;
 }
 
@@ -74,6 +79,7 @@ static int fit(struct counter_worker *worker, const struct counter_scan *scan,
 	const struct count_rule correction = { .dark = c->dark, .gain = c->gain };
 	struct threshold_args args = THRESHOLD_ARGS_INIT;
 	struct threshold_sampler *sampler = NULL;
+	unsigned int samples = 0;
 	int ret;
 
 	ret = threshold_sampler_open(&correction, sluice_frame_rows(g), sluice_frame_columns(g),
@@ -81,13 +87,13 @@ static int fit(struct counter_worker *worker, const struct counter_scan *scan,
 	if (ret < 0)
 		return error_set(reterr, ret, "cannot take samples: %s", error_name(ret));
 	args.seed = c->config.seed;
-	ret = add_samples(worker, scan, run, sampler);
+	ret = add_samples(worker, scan, run, true, sampler, &samples);
+	if (ret == 0 && samples == 0)
+		ret = add_samples(worker, scan, run, false, sampler, &samples);
 	if (ret < 0)
 		(void)error_set(reterr, ret, "cannot take samples: %s", error_name(ret));
 	else
 		ret = threshold_sampler_fit(sampler, &args, ret_threshold, reterr);
-	if (ret == -ENODATA)
-		(void)error_set(reterr, ret, "run 0 has no complete frame to fit thresholds to");
 	threshold_sampler_close(sampler);
 	return ret;
 }
@@ -116,6 +122,36 @@ static char *error_encode(const char *why)
 
 	json_decref(root);
 	return text;
+}
+
+bool counter_run_has_pixels(struct sluice_run *run)
+{
+	for (unsigned int i = 0; i < sluice_run_frames(run); i++) {
+		struct sluice_frame frame;
+
+		if (sluice_run_frame(run, i, &frame) == 0 && frame.sector_mask != 0)
+			return true;
+	}
+	return false;
+}
+
+void counter_thresholds_first_empty(struct counter *counter, struct counter_scan *scan)
+{
+	(void)pthread_mutex_lock(&counter->lock);
+	scan->first_empty = true;
+	scan->tell_first_empty = true;
+	(void)pthread_mutex_unlock(&counter->lock);
+}
+
+bool counter_thresholds_fit_here(struct counter *counter, const struct counter_scan *scan,
+				 const struct sluice_run *run)
+{
+	bool here;
+
+	(void)pthread_mutex_lock(&counter->lock);
+	here = !scan->offer && (sluice_run_number(run) == 0 || scan->first_empty);
+	(void)pthread_mutex_unlock(&counter->lock);
+	return here;
 }
 
 void counter_thresholds_fit(struct counter_worker *worker, struct counter_scan *scan,
@@ -222,21 +258,40 @@ static int threshold_decode(const char *text, struct threshold *ret_threshold,
 	return ret;
 }
 
+struct look {
+	char *offer; /* to be shared, or NULL */
+	bool first_empty, tell_first_empty;
+};
+
 /* One worker, without @lock: the directory or another consumer is asked. */
-static int look(struct counter *c, struct counter_scan *scan, const char *offer,
+static int look(struct counter *c, struct counter_scan *scan, const struct look *what,
 		struct threshold *ret_threshold, struct sluice_error *reterr)
 {
 	char text[SLUICE_SHARED_TEXT_MAX];
 	int ret = 0;
 
-	if (offer)
-		ret = sluice_consumer_share(c->consumer, scan->scan, shared_name, offer, reterr);
+	if (what->tell_first_empty &&
+	    sluice_consumer_share(c->consumer, scan->scan, first_run_name, "empty", NULL) == 0) {
+		(void)pthread_mutex_lock(&c->lock);
+		scan->tell_first_empty = false;
+		(void)pthread_mutex_unlock(&c->lock);
+	}
+	if (what->offer)
+		ret = sluice_consumer_share(c->consumer, scan->scan, shared_name, what->offer,
+					    reterr);
 	if (ret == 0)
 		ret = sluice_consumer_shared(c->consumer, scan->scan, shared_name, text,
 					     sizeof(text), reterr);
-	if (ret < 0) /* not there yet, or nobody answers now */
-		return -EAGAIN;
-	return threshold_decode(text, ret_threshold, reterr);
+	if (ret == 0)
+		return threshold_decode(text, ret_threshold, reterr);
+	/* Not there yet, or nobody answers now: perhaps it is for us to make them. */
+	if (!what->first_empty && sluice_consumer_shared(c->consumer, scan->scan, first_run_name,
+							 text, sizeof(text), NULL) == 0) {
+		(void)pthread_mutex_lock(&c->lock);
+		scan->first_empty = true;
+		(void)pthread_mutex_unlock(&c->lock);
+	}
+	return -EAGAIN;
 }
 
 static void settle(struct counter *c, struct counter_scan *scan, int ret,
@@ -248,7 +303,7 @@ static void settle(struct counter *c, struct counter_scan *scan, int ret,
 	(void)pthread_mutex_lock(&c->lock);
 	scan->looking = false;
 	scan->look_ns = now_ns() + LOOK_EVERY_NS;
-	overdue = ret == -EAGAIN && ns_until(scan->deadline_ns) == 0;
+	overdue = ret == -EAGAIN && scan->parked_count > 0 && ns_until(scan->deadline_ns) == 0;
 	if (ret == 0) {
 		scan->threshold = *threshold;
 		scan->thresholds = THRESHOLDS_KNOWN;
@@ -269,25 +324,33 @@ static void settle(struct counter *c, struct counter_scan *scan, int ret,
 			     error->text);
 	else if (overdue)
 		counter_fail(c,
-			     "scan %" PRIu32 ": no thresholds came within 10 s from the consumer "
+			     "scan %" PRIu32 ": no thresholds came within 30 s from the consumer "
 			     "that has run 0%s%s: give thresholds with the plan",
 			     scan->scan, error->text[0] != '\0' ? ": " : "", error->text);
 }
 
-/* The offer that this worker is to look with; NULL with *ret_look false: not now. */
-static char *look_begin(struct counter *c, struct counter_scan *scan, bool *ret_look)
+/* Under @lock: runs are parked, or there is something to tell. */
+static bool is_waiting(const struct counter_scan *scan)
 {
-	char *offer = NULL;
+	return scan->scan != 0 && scan->thresholds == THRESHOLDS_UNKNOWN &&
+	       (scan->parked_count > 0 || scan->tell_first_empty);
+}
+
+/* What this worker is to look with; false: not now. */
+static bool look_begin(struct counter *c, struct counter_scan *scan, struct look *ret_what)
+{
+	bool now;
 
 	(void)pthread_mutex_lock(&c->lock);
-	*ret_look = scan->scan != 0 && scan->thresholds == THRESHOLDS_UNKNOWN &&
-		    scan->deadline_ns != 0 && !scan->looking && now_ns() >= scan->look_ns;
-	if (*ret_look) {
+	now = is_waiting(scan) && !scan->looking && now_ns() >= scan->look_ns;
+	if (now) {
 		scan->looking = true;
-		offer = scan->offer ? strdup(scan->offer) : NULL;
+		ret_what->offer = scan->offer ? strdup(scan->offer) : NULL;
+		ret_what->first_empty = scan->first_empty;
+		ret_what->tell_first_empty = scan->tell_first_empty;
 	}
 	(void)pthread_mutex_unlock(&c->lock);
-	return offer;
+	return now;
 }
 
 static bool waits(struct counter *c, const struct counter_scan *scan)
@@ -295,27 +358,47 @@ static bool waits(struct counter *c, const struct counter_scan *scan)
 	bool waiting;
 
 	(void)pthread_mutex_lock(&c->lock);
-	waiting = scan->scan != 0 && scan->thresholds == THRESHOLDS_UNKNOWN &&
-		  scan->deadline_ns != 0;
+	waiting = is_waiting(scan);
 	(void)pthread_mutex_unlock(&c->lock);
 	return waiting;
 }
 
-unsigned int counter_thresholds_look(struct counter *counter)
+/* The first run was empty, and a run with pixels waits here: thresholds are made of it. */
+static void fit_parked(struct counter_worker *worker, struct counter_scan *scan)
 {
+	struct counter *c = worker->counter;
+	struct sluice_run *run = NULL;
+
+	(void)pthread_mutex_lock(&c->lock);
+	if (scan->scan != 0 && scan->thresholds == THRESHOLDS_UNKNOWN && scan->first_empty &&
+	    !scan->offer && scan->parked_count > 0)
+		run = scan->parked[--scan->parked_count];
+	(void)pthread_mutex_unlock(&c->lock);
+	if (!run)
+		return;
+	/* While it is not acknowledged its scan does not end. */
+	if (counter_worker_setup(worker, scan) == 0)
+		counter_thresholds_fit(worker, scan, run);
+	if (counter_scan_park(c, scan, run) < 0)
+		(void)sluice_consumer_drop(c->consumer, run);
+}
+
+unsigned int counter_thresholds_look(struct counter_worker *worker)
+{
+	struct counter *counter = worker->counter;
 	unsigned int waiting = 0;
 
 	for (unsigned int i = 0; i < COUNTER_SCANS_MAX; i++) {
 		struct counter_scan *scan = &counter->scan[i];
 		struct threshold threshold = { 0 };
 		struct sluice_error error = { 0 };
-		bool now;
-		char *offer = look_begin(counter, scan, &now);
+		struct look what = { 0 };
 
-		if (now)
-			settle(counter, scan, look(counter, scan, offer, &threshold, &error),
+		if (look_begin(counter, scan, &what))
+			settle(counter, scan, look(counter, scan, &what, &threshold, &error),
 			       &threshold, &error);
-		free(offer);
+		free(what.offer);
+		fit_parked(worker, scan);
 		waiting += waits(counter, scan);
 	}
 	return waiting;

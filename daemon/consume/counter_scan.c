@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <base/clock.h>
 #include <base/error.h>
 #include <base/log.h>
 #include <consume/counter.h>
@@ -104,6 +105,8 @@ int counter_scan_park(struct counter *counter, struct counter_scan *scan, struct
 			ret = -ENOMEM;
 		}
 	}
+	if (ret == 0 && scan->parked_count == 0)
+		scan->deadline_ns = now_ns() + THRESHOLDS_KNOWN_NS;
 	if (ret == 0)
 		scan->parked[scan->parked_count++] = run;
 	(void)pthread_mutex_unlock(&counter->lock);

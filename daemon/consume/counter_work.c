@@ -142,9 +142,16 @@ static int work_on(struct counter_worker *w, struct counter_scan *scan, struct s
 static int wait_for_thresholds(struct counter_worker *w, struct counter_scan *scan,
 			       struct sluice_run *run)
 {
-	if (sluice_run_number(run) == 0) {
-		const int ret = counter_worker_setup(w, scan);
+	int ret = 0;
 
+	/* Nothing to count in it: it need not wait, and must not be waited for. */
+	if (!counter_run_has_pixels(run)) {
+		if (sluice_run_number(run) == 0)
+			counter_thresholds_first_empty(w->counter, scan);
+		return sluice_consumer_ack(w->counter->consumer, run, 0);
+	}
+	if (counter_thresholds_fit_here(w->counter, scan, run)) {
+		ret = counter_worker_setup(w, scan);
 		if (ret < 0)
 			return ret;
 		counter_thresholds_fit(w, scan, run);
@@ -203,7 +210,7 @@ void *counter_work(void *worker)
 			counter_fail(c, "the link failed: %s", error_name(ret));
 			break;
 		}
-		waiting = counter_thresholds_look(c);
+		waiting = counter_thresholds_look(w);
 	}
 	(void)pthread_mutex_lock(&c->lock);
 	c->ended++;

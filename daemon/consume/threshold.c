@@ -113,12 +113,12 @@ int threshold_sampler_add(struct threshold_sampler *sampler, const struct count_
 {
 	if (image->rows != sampler->rows || image->columns != sampler->columns)
 		return -EINVAL;
-	for (uint32_t r = 0; r < image->rows; r++)
-		if (!image->row[r])
-			return -EINVAL;
 	for (uint32_t r = 0; r < image->rows; r++) {
 		const uint8_t *row = image->row[r];
 
+		if (!row)
+			continue;
+		sampler->pixels += image->columns;
 		for (uint32_t c = 0; c < image->columns; c++) {
 			uint16_t pixel;
 
@@ -128,7 +128,6 @@ int threshold_sampler_add(struct threshold_sampler *sampler, const struct count_
 					   VALUE_MIN]++;
 		}
 	}
-	sampler->pixels += (uint64_t)image->rows * image->columns;
 	sampler->samples++;
 	return 0;
 }

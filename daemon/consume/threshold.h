@@ -67,7 +67,7 @@ unsigned int threshold_choose(uint64_t seed, uint64_t frames, unsigned int count
 int threshold_sampler_open(const struct count_rule *correction, uint32_t rows, uint32_t columns,
 			   struct threshold_sampler **ret_sampler);
 void threshold_sampler_close(struct threshold_sampler *sampler);
-/* -EINVAL: another shape, or a row is missing: samples are complete frames. */
+/* Rows that are missing are left out. -EINVAL: another shape. */
 int threshold_sampler_add(struct threshold_sampler *sampler, const struct count_image *image);
 /*
  * -ENODATA: no sample was added. -EDOM: all pixels are alike, or no Gaussian fits; @reterr says

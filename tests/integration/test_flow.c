@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include <base/clock.h>
 #include <model/model.h>
@@ -311,6 +312,35 @@ static void bytes_that_are_no_block_cost_only_what_they_hit(void **state)
 	check_events(path, mask);
 }
 
+static void thresholds_are_fitted_to_what_there_is(void **state)
+{
+	const struct flow_boards boards = {
+		.sectors = SECTORS,
+		.rows = ROWS,
+		.columns = COLUMNS,
+		.pixel = "u16",
+		.seed = SEED,
+		.rate = "0",
+		/* The first run has no pixel, and no frame is ever complete. */
+		.fault = { "drop=0-15", "3/cut=0" },
+	};
+	const char *const args[] = { "--scan", SIZE, NULL };
+	struct flow *flow = new_flow(state, false);
+	char path[FLOW_PATH_MAX];
+	struct ledger ledger;
+	uint32_t mask[FRAMES];
+
+	start_all(flow, &boards);
+	assert_int_equal(flow_scan(flow, args, &ledger), 0);
+	assert_true(ledger.closed);
+	assert_int_equal(ledger.frames_lost, 16);
+	assert_int_equal(ledger.frames_incomplete, FRAMES - 16);
+	for (unsigned int f = 0; f < FRAMES; f++)
+		mask[f] = f < 16 ? 0 : 0x7;
+	flow_merge(flow, 1, path);
+	check_events(path, mask);
+}
+
 static void an_abort_ends_the_scan_and_its_ledger_closes(void **state)
 {
 	struct flow_boards boards = good_boards;
@@ -358,6 +388,7 @@ static void arming_names_who_is_missing(void **state)
 	const char *const args[] = { "--scan", SIZE, NULL };
 	struct ledger ledger;
 	unsigned int counter;
+	int stopped;
 
 	check_arm_fails(flow, "no board");
 	(void)flow_start_boards(flow, &good_boards);
@@ -368,6 +399,8 @@ static void arming_names_who_is_missing(void **state)
 	counter = flow_start_counter(flow, "counter0", "");
 	/* Registered, and silent. */
 	assert_int_equal(kill(flow->process[counter].pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(flow->process[counter].pid, &stopped, WUNTRACED),
+			 flow->process[counter].pid);
 	check_arm_fails(flow, "counter0");
 	assert_int_equal(kill(flow->process[counter].pid, SIGCONT), 0);
 	/* Whoever was ready stood down: the next arming is not in the way of the failed one. */
@@ -418,6 +451,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(every_lost_frame_is_named_with_its_cause, stop_flow),
 		cmocka_unit_test_teardown(bytes_that_are_no_block_cost_only_what_they_hit,
 					  stop_flow),
+		cmocka_unit_test_teardown(thresholds_are_fitted_to_what_there_is, stop_flow),
 		cmocka_unit_test_teardown(an_abort_ends_the_scan_and_its_ledger_closes, stop_flow),
 		cmocka_unit_test_teardown(arming_names_who_is_missing, stop_flow),
 		cmocka_unit_test_teardown(an_etcd_restart_between_scans_heals, stop_flow),
