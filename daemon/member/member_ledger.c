@@ -102,8 +102,21 @@ static int find_gone(struct member *member, const struct scan_plan *plan,
 	return 0;
 }
 
-static void write_ledger(struct member *member, const struct scan_entries *entries,
-			 struct scan_plan *plan)
+/* The ledger holds every half: what led to it goes, so that the directory does not fill up. */
+static void tidy_up(struct member *member, const struct directory_entries *entries)
+{
+	for (unsigned int i = 0; i < entries->count; i++) {
+		const char *leaf;
+		uint32_t scan;
+
+		if (scan_key_parse(entries->entry[i].key, &scan, &leaf) == 0 &&
+		    (strncmp(leaf, "half/", 5) == 0 || strncmp(leaf, "shared/", 7) == 0))
+			(void)directory_delete(member->directory, entries->entry[i].key, NULL);
+	}
+}
+
+static int write_ledger(struct member *member, const struct scan_entries *entries,
+			struct scan_plan *plan)
 {
 	struct sluice_error error = { 0 };
 	char key[PLAN_KEY_MAX];
@@ -113,10 +126,10 @@ static void write_ledger(struct member *member, const struct scan_entries *entri
 
 	ret = ledger_close(plan, entries->half, entries->half_count, &ledger, &json, &error);
 	if (ret == -EAGAIN)
-		return;
+		return ret;
 	if (ret < 0) {
 		log_err("scan %u: the ledger cannot be worked out: %s", plan->scan, error.text);
-		return;
+		return ret;
 	}
 	scan_key(key, plan->scan, "ledger");
 	ret = directory_put_if(member->directory, key, 0, json, &error);
@@ -138,6 +151,7 @@ static void write_ledger(struct member *member, const struct scan_entries *entri
 out:
 	free(text);
 	free(json);
+	return ret;
 }
 
 void member_try_ledger(struct member *member, uint32_t scan)
@@ -158,8 +172,8 @@ void member_try_ledger(struct member *member, uint32_t scan)
 	sort_out(&entries, sorted);
 	if (sorted->plan && !sorted->has_ledger &&
 	    plan_decode(sorted->plan->value, plan, &error) == 0 &&
-	    find_gone(member, plan, sorted, &error) == 0)
-		write_ledger(member, sorted, plan);
+	    find_gone(member, plan, sorted, &error) == 0 && write_ledger(member, sorted, plan) == 0)
+		tidy_up(member, &entries);
 	directory_entries_free(&entries);
 out:
 	free(sorted);
