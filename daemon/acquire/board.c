@@ -31,6 +31,8 @@ struct board {
 	struct source *source;
 	struct acquisition *acquisition;
 	bool aborted;
+	uint64_t lost[SLUICE_LOSS_COUNT]; /* in scans that are collected */
+	uint64_t sample_ns, sample_bytes, bytes_per_s;
 	uint64_t skipped_before; /* source_stats when the scan was armed */
 };
 
@@ -274,10 +276,40 @@ int board_collect(struct board *board, uint32_t *ret_scan, char **ret_half)
 				 board->aborted ? SCAN_ABORTED : SCAN_DONE, &counts);
 	if (!half)
 		return -ENOMEM;
+	for (unsigned int c = 0; c < SLUICE_LOSS_COUNT; c++)
+		board->lost[c] += tally_lost(a->tally, (enum sluice_loss)c);
 	*ret_scan = a->plan->scan;
 	*ret_half = half;
 	board_disarm(board);
 	return 0;
+}
+
+uint64_t board_lost(const struct board *board, enum sluice_loss cause)
+{
+	const struct acquisition *a = board->acquisition;
+
+	return board->lost[cause] + (a ? tally_lost(a->tally, cause) : 0);
+}
+
+void board_measure(struct board *board)
+{
+	const uint64_t now = now_ns();
+	const uint64_t bytes = atomic_load(&source_stats(board->source)->bytes);
+	const uint64_t ns = now - board->sample_ns;
+
+	if (ns < NS_PER_S / 2)
+		return;
+	board->bytes_per_s = board->sample_ns == 0
+				     ? 0
+				     : (uint64_t)((double)(bytes - board->sample_bytes) * 1e9 /
+						  (double)ns);
+	board->sample_ns = now;
+	board->sample_bytes = bytes;
+}
+
+uint64_t board_bytes_per_s(const struct board *board)
+{
+	return board->bytes_per_s;
 }
 
 const struct outlet *board_outlet(const struct board *board, unsigned int i)

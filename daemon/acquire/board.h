@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <sluice/stats.h>
+
 #include <ring/ring.h>
 #include <scan/plan.h>
 #include <source/source.h>
@@ -85,6 +87,12 @@ void board_disarm(struct board *board);
  * -EAGAIN: it is not done yet. The @wake of board_open() is signalled when to ask.
  */
 int board_collect(struct board *board, uint32_t *ret_scan, char **ret_half);
+
+/* Blocks lost for @cause since the daemon began. */
+uint64_t board_lost(const struct board *board, enum sluice_loss cause);
+/* Takes a sample of the bytes read, about every half second; and the rate between the last two. */
+void board_measure(struct board *board);
+uint64_t board_bytes_per_s(const struct board *board);
 
 /* Outlet @i of the scan, NULL beyond the last: for status and metrics. */
 const struct outlet *board_outlet(const struct board *board, unsigned int i);

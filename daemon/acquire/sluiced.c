@@ -245,6 +245,7 @@ static void collect(struct daemon *d)
 {
 	(void)pthread_mutex_lock(&d->lock);
 	for (unsigned int i = 0; i < d->board_count; i++) {
+		board_measure(d->board[i]);
 		if (!d->unpublished[i] &&
 		    board_collect(d->board[i], &d->unpublished_scan[i], &d->unpublished[i]) == 0)
 			log_info("scan %" PRIu32 ": board %s is done", d->unpublished_scan[i],

@@ -49,6 +49,20 @@ static json_t *ring_to_json(const struct board *board)
 			 "node", arena->node, "locked", arena->locked ? 1 : 0, "note", arena->note);
 }
 
+static json_t *losses_to_json(const struct board *board)
+{
+	json_t *lost = json_object();
+
+	for (unsigned int c = 1; c < SLUICE_LOSS_COUNT; c++) {
+		const uint64_t blocks = board_lost(board, (enum sluice_loss)c);
+
+		if (blocks > 0)
+			(void)json_object_set_new(lost, loss_name((enum sluice_loss)c),
+						  json_integer((json_int_t)blocks));
+	}
+	return lost;
+}
+
 void status_add_boards(json_t *status, struct board *const *board, unsigned int count)
 {
 	json_t *array = json_array();
@@ -57,14 +71,16 @@ void status_add_boards(json_t *status, struct board *const *board, unsigned int 
 		const struct source_stats *s = board_source_stats(board[i]);
 
 		(void)json_array_append_new(
-			array, json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "id",
-					 board_id(board[i]), "sector", board_sector(board[i]),
+			array, json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+					 "id", board_id(board[i]), "sector", board_sector(board[i]),
 					 "state", scan_state_name(board_state(board[i])), "scan",
 					 (json_int_t)board_scan(board[i]), "blocks",
 					 (json_int_t)atomic_load(&s->blocks), "bytes",
 					 (json_int_t)atomic_load(&s->bytes), "bytes_skipped",
-					 (json_int_t)atomic_load(&s->bytes_skipped), "ring",
-					 ring_to_json(board[i]), "links", links_to_json(board[i])));
+					 (json_int_t)atomic_load(&s->bytes_skipped), "bytes_per_s",
+					 (json_int_t)board_bytes_per_s(board[i]), "lost",
+					 losses_to_json(board[i]), "ring", ring_to_json(board[i]),
+					 "links", links_to_json(board[i])));
 	}
 	(void)json_object_set_new(status, "boards", array);
 }
@@ -112,6 +128,31 @@ static void add_source(struct metrics *m, struct board *const *board, unsigned i
 			metrics_label(labels, sizeof(labels), "board", board_id(board[i]));
 			metrics_u64(m, &source_rows[r].metric, labels, atomic_load(counter));
 		}
+	}
+}
+
+static void add_losses(struct metrics *m, struct board *const *board, unsigned int count)
+{
+	static const struct metric lost = { "sluice_blocks_lost_total", "counter",
+					    "Blocks that were not delivered, by cause" };
+	static const struct metric rate = { "sluice_source_bytes_per_second", "gauge",
+					    "Bytes read per second, over the last half second" };
+
+	for (unsigned int i = 0; i < count; i++) {
+		for (unsigned int c = 1; c < SLUICE_LOSS_COUNT; c++) {
+			char labels[LABELS_MAX] = "";
+
+			metrics_label(labels, sizeof(labels), "board", board_id(board[i]));
+			metrics_label(labels, sizeof(labels), "cause",
+				      loss_name((enum sluice_loss)c));
+			metrics_u64(m, &lost, labels, board_lost(board[i], (enum sluice_loss)c));
+		}
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		char labels[LABELS_MAX] = "";
+
+		metrics_label(labels, sizeof(labels), "board", board_id(board[i]));
+		metrics_u64(m, &rate, labels, board_bytes_per_s(board[i]));
 	}
 }
 
@@ -197,6 +238,7 @@ static const void *stats_of_link(const struct outlet *outlet)
 void status_add_metrics(struct metrics *m, struct board *const *board, unsigned int count)
 {
 	add_source(m, board, count);
+	add_losses(m, board, count);
 	add_rings(m, board, count);
 	for (size_t r = 0; r < sizeof(outlet_rows) / sizeof(outlet_rows[0]); r++)
 		add_outlet_row(m, board, count, &outlet_rows[r], stats_of_outlet);

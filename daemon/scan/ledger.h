@@ -47,6 +47,8 @@ uint64_t tally_set(struct tally *tally, uint64_t first, uint64_t count, unsigned
 /* The same for frames that are lost already: a late finding names the cause better. */
 void tally_recause(struct tally *tally, uint64_t frame, enum sluice_loss cause);
 unsigned int tally_fate(const struct tally *tally, uint64_t frame);
+/* Any thread: blocks lost so far for @cause. */
+uint64_t tally_lost(const struct tally *tally, enum sluice_loss cause);
 
 struct half_counts {
 	uint64_t blocks_read; /* the first copy of each */

@@ -61,15 +61,29 @@ uint64_t tally_set(struct tally *tally, uint64_t first, uint64_t count, unsigned
 		atomic_store_explicit(&tally->fate[f], (uint8_t)fate, memory_order_relaxed);
 		moved++;
 	}
+	if (fate >= TALLY_LOST)
+		atomic_fetch_add_explicit(&tally->lost[fate - TALLY_LOST], moved,
+					  memory_order_relaxed);
 	return moved;
 }
 
 void tally_recause(struct tally *tally, uint64_t frame, enum sluice_loss cause)
 {
+	unsigned int fate;
+
 	assert(frame < tally->frames);
-	if (atomic_load_explicit(&tally->fate[frame], memory_order_relaxed) >= TALLY_LOST)
-		atomic_store_explicit(&tally->fate[frame], (uint8_t)(TALLY_LOST + cause),
-				      memory_order_relaxed);
+	fate = atomic_load_explicit(&tally->fate[frame], memory_order_relaxed);
+	if (fate < TALLY_LOST)
+		return;
+	atomic_store_explicit(&tally->fate[frame], (uint8_t)(TALLY_LOST + cause),
+			      memory_order_relaxed);
+	atomic_fetch_sub_explicit(&tally->lost[fate - TALLY_LOST], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&tally->lost[cause], 1, memory_order_relaxed);
+}
+
+uint64_t tally_lost(const struct tally *tally, enum sluice_loss cause)
+{
+	return atomic_load_explicit(&tally->lost[cause], memory_order_relaxed);
 }
 
 unsigned int tally_fate(const struct tally *tally, uint64_t frame)

@@ -10,9 +10,13 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include <sluice/stats.h>
+
 struct tally {
 	uint16_t sector;
 	uint64_t frames;
+	/* Blocks lost so far, by cause: reader and senders count, whoever asks reads. */
+	_Atomic uint64_t lost[SLUICE_LOSS_COUNT];
 	_Atomic uint8_t fate[]; /* per frame: enum tally_fate, or TALLY_LOST + cause */
 };
 

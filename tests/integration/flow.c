@@ -20,6 +20,7 @@
 
 #include <base/clock.h>
 #include <base/error.h>
+#include <directory/fetch.h>
 
 #include "flow.h"
 
@@ -331,6 +332,19 @@ static void url_of(const struct flow *flow, const char *name, char *url, size_t 
 	assert_non_null(end);
 	(void)snprintf(url, size, "%.*s", (int)(end - at), at);
 	free(text);
+}
+
+char *flow_get(const struct flow *flow, const char *process, const char *path)
+{
+	char url[128], full[256], *body = NULL;
+	const struct fetch request = { .method = "GET", .url = full, .timeout_ns = START_NS };
+	unsigned int status = 0;
+
+	url_of(flow, process, url, sizeof(url));
+	(void)snprintf(full, sizeof(full), "%s%s", url, path);
+	assert_int_equal(fetch(&request, &status, &body, NULL), 0);
+	assert_int_equal(status, 200);
+	return body;
 }
 
 int flow_sluice(struct flow *flow, const char *name, const char *const *args)

@@ -6,10 +6,10 @@ set(flow_sources ${SLUICE_TEST_DIR}/flow.c ${SLUICE_TEST_DIR}/result.c
 set(flow_programs sluiced sluice-aggregator sluice-counter sluice-merge sluice-board sluice)
 
 sluice_test(test_flow LABEL integration TIMEOUT 300 SHORT
-	SOURCES ${SLUICE_TEST_DIR}/test_flow.c ${flow_sources} LINK scan model PkgConfig::hdf5)
+	SOURCES ${SLUICE_TEST_DIR}/test_flow.c ${flow_sources} LINK scan model directory PkgConfig::hdf5)
 sluice_test(test_flow_recorded LABEL integration TIMEOUT 120
 	SOURCES ${SLUICE_TEST_DIR}/test_flow_recorded.c ${flow_sources}
-	LINK scan model PkgConfig::hdf5)
+	LINK scan model directory PkgConfig::hdf5)
 add_dependencies(test_flow ${flow_programs})
 add_dependencies(test_flow_recorded ${flow_programs})
 add_test(NAME test_flow_merlin COMMAND test_flow_recorded merlin)

@@ -66,6 +66,8 @@ int flow_scan(struct flow *flow, const char *const *args, struct ledger *ret_led
 void flow_merge(struct flow *flow, unsigned int scan, char ret_path[FLOW_PATH_MAX]);
 /* The text of a file in the flow's folder, malloc()ed; fails the test when it cannot be read. */
 char *flow_read(const struct flow *flow, const char *name);
+/* What the process serves at @path, "/metrics" say; malloc()ed. */
+char *flow_get(const struct flow *flow, const char *process, const char *path);
 /* Prints every log: for a test that fails. */
 void flow_print_logs(const struct flow *flow);
 

@@ -232,6 +232,45 @@ static void check_lost(const struct flow *flow, unsigned int sector, const char 
 	free(text);
 }
 
+static void check_served(const struct flow *flow, const char *process, const char *path,
+			 const char *const *lines)
+{
+	char *text = flow_get(flow, process, path);
+
+	for (unsigned int i = 0; lines[i]; i++) {
+		if (!strstr(text, lines[i]))
+			fail_msg("%s%s lacks \"%s\": %s", process, path, lines[i], text);
+	}
+	free(text);
+}
+
+/* What is counted is served: losses by cause, chunks by state, blocks, credit, rates. */
+static void check_what_is_served(const struct flow *flow)
+{
+	static const char *const sluiced[] = {
+		"sluice_blocks_lost_total{board=\"test/board1\",cause=\"gap\"} 5\n",
+		"sluice_blocks_lost_total{board=\"test/board2\",cause=\"crc\"} 1\n",
+		"sluice_blocks_lost_total{board=\"test/board3\",cause=\"cut\"} 13\n",
+		"sluice_source_blocks_total{board=\"test/board0\"} 62\n",
+		"sluice_ring_chunks{board=\"test/board0\",state=\"free\"} ",
+		"sluice_ring_chunks{board=\"test/board0\",state=\"in_flight\"} 0\n",
+		"sluice_source_bytes_per_second{board=\"test/board0\"} ",
+		"sluice_directory_connected 1\n",
+		NULL,
+	};
+	static const char *const status[] = { "\"lost\":{\"gap\":1,\"crc\":1}",
+					      "\"state\":\"idle\"", "\"bytes_per_s\":", NULL };
+	static const char *const aggregator[] = { "sluice_runs_done_total 4\n",
+						  "sluice_chunks_held 0\n",
+						  "sluice_link_bad_messages_total 0\n", NULL };
+	static const char *const counter[] = { "sluice_", "events", NULL };
+
+	check_served(flow, "sluiced", "/metrics", sluiced);
+	check_served(flow, "sluiced", "/api/v1/status", status);
+	check_served(flow, "aggregator0", "/metrics", aggregator);
+	check_served(flow, "counter0", "/metrics", counter);
+}
+
 static void every_lost_frame_is_named_with_its_cause(void **state)
 {
 	const struct flow_boards boards = {
@@ -264,6 +303,7 @@ static void every_lost_frame_is_named_with_its_cause(void **state)
 	check_lost(flow, 2, "gap", "[[33,1]]");
 	check_lost(flow, 3, "gap", "[[33,1]]");
 	check_lost(flow, 3, "cut", "[[50,13]]");
+	check_what_is_served(flow);
 	whole_masks(mask);
 	mask[33] = 0;
 	mask[5] = mask[20] = mask[21] = mask[22] = 0xf & ~(1u << 1);
@@ -345,6 +385,10 @@ static void an_abort_ends_the_scan_and_its_ledger_closes(void **state)
 {
 	struct flow_boards boards = good_boards;
 	const char *const arm[] = { "arm", "--scan", SIZE, NULL };
+	static const char *const in_scan[] = {
+		"sluice_link_credit_limit{board=\"test/board3\",aggregator=\"aggregator0\"} ",
+		"sluice_outlet_in_flight{board=\"test/board3\",aggregator=\"aggregator0\"} ", NULL
+	};
 	const char *const abort_args[] = { "abort", NULL };
 	const char *const watch[] = { "watch", "--json", "--timeout", "60", NULL };
 	struct flow *flow = new_flow(state, false);
@@ -353,6 +397,7 @@ static void an_abort_ends_the_scan_and_its_ledger_closes(void **state)
 	boards.rate = "20"; /* three seconds, if nobody stops it */
 	start_all(flow, &boards);
 	assert_int_equal(flow_sluice(flow, "arm", arm), 0);
+	check_served(flow, "sluiced", "/metrics", in_scan);
 	assert_int_equal(flow_sluice(flow, "abort", abort_args), 0);
 	assert_int_equal(flow_sluice(flow, "watch", watch), 0);
 	out = flow_read(flow, "watch.out");
