@@ -5,7 +5,6 @@
  * The main thread is the control thread: it collects scans that are done, publishes their halves
  * of the ledger, and ends the daemon. Plans come on the member's threads.
  */
-#include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -22,6 +21,7 @@
 #include <base/log.h>
 #include <link/link.h>
 #include <member/member.h>
+#include <member/member_options.h>
 
 #include "board.h"
 #include "config.h"
@@ -354,80 +354,31 @@ out:
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-enum {
-	KEY_HELP_CONFIG = 256,
-	KEY_CHECK
-};
-
-static const struct argp_option options[] = {
-	{ "config", 'c', "FILE", 0, "configuration, YAML (required)", 0 },
-	{ "check", KEY_CHECK, NULL, 0, "read the configuration, say whether it is good, and end",
-	  0 },
-	{ "help-config", KEY_HELP_CONFIG, NULL, 0, "list the keys of the configuration and end",
-	  0 },
-	{ 0 },
-};
-
-struct arguments {
-	const char *config;
-	bool check, help_config;
-};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static int load(const char *path, const struct config_row *rows, void *config,
+		struct sluice_error *reterr)
 {
-	struct arguments *arguments = state->input;
-
-	switch (key) {
-	case 'c':
-		arguments->config = arg;
-		return 0;
-	case KEY_CHECK:
-		arguments->check = true;
-		return 0;
-	case KEY_HELP_CONFIG:
-		arguments->help_config = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "unexpected argument: %s", arg);
-		return EINVAL;
-	case ARGP_KEY_END:
-		if (!arguments->config && !arguments->help_config)
-			argp_error(state, "--config FILE is missing");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	(void)rows; /* it has them itself, as its tests want it */
+	return sluiced_config_load(path, config, reterr);
 }
 
 const char *argp_program_version = "sluiced " SLUICE_VERSION;
 
 int main(int argc, char **argv)
 {
-	static const struct argp argp = {
-		.options = options,
-		.parser = parse_option,
+	static struct daemon d = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = -1 };
+	const struct member_program program = {
+		.name = "sluiced",
 		.doc = "Reads the boards of one server into rings and sends their chunks to the "
 		       "aggregators.",
+		.rows = sluiced_config_rows,
+		.config = &d.config,
+		.load = load,
 	};
-	static struct daemon d = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = -1 };
-	struct arguments arguments = { 0 };
-	struct sluice_error error = { 0 };
+	int status;
 
-	(void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-	log_init("sluiced", LOG_LEVEL_INFO);
-	if (arguments.help_config) {
-		sluiced_config_init(&d.config);
-		config_describe(sluiced_config_rows, &d.config, stdout);
-		return EXIT_SUCCESS;
-	}
-	if (sluiced_config_load(arguments.config, &d.config, &error) < 0) {
-		log_err("%s", error.text);
-		return EXIT_FAILURE;
-	}
-	if (arguments.check) {
-		log_info("%s: good, %u boards", arguments.config, d.config.board_count);
-		return EXIT_SUCCESS;
-	}
-	log_init("sluiced", (enum log_level)d.config.member.log_level);
+	sluiced_config_init(&d.config);
+	if (!member_options(&program, argc, argv, &status))
+		return status;
+	log_init(program.name, (enum log_level)d.config.member.log_level);
 	return daemon_main(&d);
 }

@@ -2,7 +2,6 @@
 /*
  * sluice-aggregator - brings the sectors of each run together and hands the run to one consumer.
  */
-#include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -15,6 +14,7 @@
 #include <base/error.h>
 #include <base/log.h>
 #include <member/member.h>
+#include <member/member_options.h>
 
 #include "aggregator.h"
 #include "config.h"
@@ -332,82 +332,25 @@ out:
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* ---- the command line
- * ---------------------------------------------------------------------------- */
-
-enum {
-	KEY_HELP_CONFIG = 256,
-	KEY_CHECK
-};
-
-static const struct argp_option options[] = {
-	{ "config", 'c', "FILE", 0, "configuration, YAML (required)", 0 },
-	{ "check", KEY_CHECK, NULL, 0, "read the configuration, say whether it is good, and end",
-	  0 },
-	{ "help-config", KEY_HELP_CONFIG, NULL, 0, "list the keys of the configuration and end",
-	  0 },
-	{ 0 },
-};
-
-struct arguments {
-	const char *config;
-	bool check, help_config;
-};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-	struct arguments *arguments = state->input;
-
-	switch (key) {
-	case 'c':
-		arguments->config = arg;
-		return 0;
-	case KEY_CHECK:
-		arguments->check = true;
-		return 0;
-	case KEY_HELP_CONFIG:
-		arguments->help_config = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "unexpected argument: %s", arg);
-		return EINVAL;
-	case ARGP_KEY_END:
-		if (!arguments->config && !arguments->help_config)
-			argp_error(state, "--config FILE is missing");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
+/* ---- the command line ------------------------------------------------------------------------ */
 
 const char *argp_program_version = "sluice-aggregator " SLUICE_VERSION;
 
 int main(int argc, char **argv)
 {
-	static const struct argp argp = {
-		.options = options,
-		.parser = parse_option,
-		.doc = "Brings the sectors of each run together and hands the run to one consumer.",
-	};
-	struct arguments arguments = { 0 };
-	struct sluice_error error = { 0 };
 	static struct daemon d;
+	const struct member_program program = {
+		.name = "sluice-aggregator",
+		.doc = "Brings the sectors of each run together and hands the run to one consumer.",
+		.rows = aggregator_config_rows,
+		.config = &d.config,
+		.load = config_load,
+	};
+	int status;
 
-	(void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-	log_init("sluice-aggregator", LOG_LEVEL_INFO);
 	aggregator_config_init(&d.config);
-	if (arguments.help_config) {
-		config_describe(aggregator_config_rows, &d.config, stdout);
-		return EXIT_SUCCESS;
-	}
-	if (config_load(arguments.config, aggregator_config_rows, &d.config, &error) < 0) {
-		log_err("%s", error.text);
-		return EXIT_FAILURE;
-	}
-	if (arguments.check) {
-		log_info("%s: good", arguments.config);
-		return EXIT_SUCCESS;
-	}
-	log_init("sluice-aggregator", (enum log_level)d.config.member.log_level);
+	if (!member_options(&program, argc, argv, &status))
+		return status;
+	log_init(program.name, (enum log_level)d.config.member.log_level);
 	return daemon_main(&d);
 }
