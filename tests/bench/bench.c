@@ -117,11 +117,12 @@ void bench_print(const char *row, unsigned int round, const struct bench_result 
 {
 	(void)printf("{\"row\":\"%s\",\"round\":%u,\"bytes\":%" PRIu64 ",\"frames\":%" PRIu64
 		     ",\"chunks\":%" PRIu64 ",\"seconds\":%.9f,\"crc\":%" PRIu64
-		     ",\"gaps\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"bytes_moved\":%" PRIu64
+		     ",\"gaps\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"wrong\":%" PRIu64
+		     ",\"bytes_moved\":%" PRIu64
 		     ",\"sender_cpu_s\":%.6f,\"receiver_cpu_s\":%.6f}\n",
 		     row, round, r->bytes, r->frames, r->chunks,
 		     (double)(r->end_ns - r->begin_ns) / (double)NS_PER_S, r->crc, r->gaps, r->lost,
-		     r->bytes_moved, r->sender_s, r->receiver_s);
+		     r->wrong, r->bytes_moved, r->sender_s, r->receiver_s);
 	(void)fflush(stdout);
 }
 

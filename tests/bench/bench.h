@@ -38,7 +38,8 @@ struct bench_data {
 struct bench_result {
 	uint64_t bytes, frames, chunks;
 	uint64_t begin_ns, end_ns;
-	uint64_t crc, gaps, lost;    /* errors */
+	uint64_t crc, gaps, lost;    /* errors, blocks */
+	uint64_t wrong;              /* frames whose events differ */
 	uint64_t bytes_moved;        /* copied by Sluice's own code */
 	double sender_s, receiver_s; /* processor time of either, the kernel's share included */
 };
@@ -52,7 +53,7 @@ struct bench_pair {
 		     struct bench_result *result);
 };
 
-extern const struct bench_pair bench_tcp, bench_zmq_chunk, bench_zmq_block;
+extern const struct bench_pair bench_tcp, bench_zmq_chunk, bench_zmq_tuned, bench_zmq_block;
 extern const struct bench_pair bench_sluice, bench_sluice_crc;
 
 _Noreturn void bench_die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -20,8 +20,6 @@ enum {
 	ROWS_MAX = 16
 };
 
-static void copy(const struct bench_data *data, unsigned int round);
-
 /* NULL: not a pair of processes, but the copying. */
 static const struct {
 	const char *name;
@@ -32,6 +30,7 @@ static const struct {
 	{ "zmq_chunk", &bench_zmq_chunk },
 	{ "sluice", &bench_sluice },
 	{ "zmq_block", &bench_zmq_block },
+	{ "zmq_tuned", &bench_zmq_tuned },
 	{ "sluice_crc", &bench_sluice_crc },
 };
 
@@ -97,7 +96,7 @@ static unsigned int find_row(const char *name)
 
 int main(int argc, char **argv)
 {
-	struct bench_data data = { .chunk_blocks = 16, .loops = 1, .ring_chunks = 4 };
+	struct bench_data data = { .chunk_blocks = 16, .loops = 1, .ring_chunks = 16 };
 	unsigned int wanted[ROWS_MAX], count = 0;
 	unsigned int rounds = 1;
 

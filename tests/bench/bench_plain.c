@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What Sluice is measured against: plain TCP, and libzmq as a careful user would use it (nothing
- * copied when sending, queues that end, the receiver's allocator told to keep its pages).
+ * copied when sending, queues that end, the receiver's allocator told to keep its pages). One row
+ * also has the send buffer that Sluice's link sets over loopback, so as to tell that apart.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -23,6 +24,7 @@ enum {
 	QUEUE_CHUNKS = 64, /* messages in a queue, by what they are */
 	QUEUE_BLOCKS = 1024,
 	LINGER_MS = 10000,
+	SEND_BUFFER = 256 << 10,
 };
 
 static uint64_t total_bytes(const struct bench_data *data)
@@ -107,19 +109,37 @@ const struct bench_pair bench_tcp = { "tcp", tcp_receive, tcp_send };
 
 /* ---- libzmq ---------------------------------------------------------------------------------- */
 
-static void *zmq_open(void *ctx, int type, int queue)
+/* How libzmq is used. */
+struct zmq_way {
+	uint32_t message_blocks; /* 0: a chunk's */
+	int queue;
+	int send_buffer; /* bytes; 0: the kernel's to size */
+};
+
+static const struct zmq_way by_chunk = { .queue = QUEUE_CHUNKS };
+static const struct zmq_way by_chunk_tuned = { .queue = QUEUE_CHUNKS, .send_buffer = SEND_BUFFER };
+static const struct zmq_way by_block = { .message_blocks = 1, .queue = QUEUE_BLOCKS };
+
+static void *zmq_open(void *ctx, int type, const struct zmq_way *way)
 {
 	void *socket = zmq_socket(ctx, type);
-	const int linger = LINGER_MS;
+	const struct {
+		int name, value;
+	} option[] = {
+		{ ZMQ_SNDHWM, way->queue },
+		{ ZMQ_RCVHWM, way->queue },
+		{ ZMQ_LINGER, LINGER_MS },
+		{ ZMQ_SNDBUF, way->send_buffer ? way->send_buffer : -1 },
+	};
 
-	if (!socket || zmq_setsockopt(socket, ZMQ_SNDHWM, &queue, sizeof(queue)) != 0 ||
-	    zmq_setsockopt(socket, ZMQ_RCVHWM, &queue, sizeof(queue)) != 0 ||
-	    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof(linger)) != 0)
-		bench_die("libzmq: no socket: %s", zmq_strerror(zmq_errno()));
+	for (size_t i = 0; i < sizeof(option) / sizeof(option[0]); i++)
+		if (!socket || zmq_setsockopt(socket, option[i].name, &option[i].value,
+					      sizeof(option[i].value)) != 0)
+			bench_die("libzmq: no socket: %s", zmq_strerror(zmq_errno()));
 	return socket;
 }
 
-static void zmq_receive(const struct bench_data *data, int queue, int tell,
+static void zmq_receive(const struct bench_data *data, const struct zmq_way *way, int tell,
 			struct bench_result *result)
 {
 	char endpoint[BENCH_ENDPOINT_MAX];
@@ -131,7 +151,7 @@ static void zmq_receive(const struct bench_data *data, int queue, int tell,
 
 	link_tune_allocator();
 	ctx = zmq_ctx_new();
-	socket = zmq_open(ctx, ZMQ_PULL, queue);
+	socket = zmq_open(ctx, ZMQ_PULL, way);
 	if (zmq_bind(socket, "tcp://127.0.0.1:*") != 0 ||
 	    zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) != 0)
 		bench_die("libzmq: cannot bind: %s", zmq_strerror(zmq_errno()));
@@ -158,11 +178,25 @@ static void keep(void *bytes, void *hint)
 	(void)hint;
 }
 
-static void zmq_send_all(const struct bench_data *data, size_t message, int queue,
+static void zmq_send_data(const struct bench_data *data, size_t message, void *socket)
+{
+	for (size_t at = 0; at < data->size; at += message) {
+		const size_t left = data->size - at;
+		zmq_msg_t msg;
+
+		if (zmq_msg_init_data(&msg, (void *)(data->bytes + at),
+				      left < message ? left : message, keep, NULL) != 0 ||
+		    zmq_msg_send(&msg, socket, 0) < 0)
+			bench_die("libzmq: cannot send: %s", zmq_strerror(zmq_errno()));
+	}
+}
+
+static void zmq_send_all(const struct bench_data *data, const struct zmq_way *way,
 			 const char *endpoint, struct bench_result *result)
 {
+	const uint32_t blocks = way->message_blocks ? way->message_blocks : data->chunk_blocks;
 	void *ctx = zmq_ctx_new();
-	void *socket = zmq_open(ctx, ZMQ_PUSH, queue);
+	void *socket = zmq_open(ctx, ZMQ_PUSH, way);
 	const double cpu_s = bench_cpu_s();
 
 	if (zmq_connect(socket, endpoint) != 0)
@@ -171,44 +205,29 @@ static void zmq_send_all(const struct bench_data *data, size_t message, int queu
 	if (zmq_send(socket, "", 0, 0) != 0)
 		bench_die("libzmq: cannot send: %s", zmq_strerror(zmq_errno()));
 	result->begin_ns = now_ns();
-	for (uint64_t loop = 0; loop < data->loops; loop++) {
-		for (size_t at = 0; at < data->size; at += message) {
-			const size_t left = data->size - at;
-			zmq_msg_t msg;
-
-			if (zmq_msg_init_data(&msg, (void *)(data->bytes + at),
-					      left < message ? left : message, keep, NULL) != 0 ||
-			    zmq_msg_send(&msg, socket, 0) < 0)
-				bench_die("libzmq: cannot send: %s", zmq_strerror(zmq_errno()));
-		}
-	}
+	for (uint64_t loop = 0; loop < data->loops; loop++)
+		zmq_send_data(data, (size_t)data->block_bytes * blocks, socket);
 	(void)zmq_close(socket);
 	(void)zmq_ctx_term(ctx);
 	result->sender_s = bench_cpu_s() - cpu_s;
 }
 
-static void chunk_receive(const struct bench_data *data, int tell, struct bench_result *result)
-{
-	zmq_receive(data, QUEUE_CHUNKS, tell, result);
-}
+#define ZMQ_HALVES(way)                                                             \
+	static void way##_receive(const struct bench_data *data, int tell,          \
+				  struct bench_result *result)                      \
+	{                                                                           \
+		zmq_receive(data, &(way), tell, result);                            \
+	}                                                                           \
+	static void way##_send(const struct bench_data *data, const char *endpoint, \
+			       struct bench_result *result)                         \
+	{                                                                           \
+		zmq_send_all(data, &(way), endpoint, result);                       \
+	}
+ZMQ_HALVES(by_chunk)
+ZMQ_HALVES(by_chunk_tuned)
+ZMQ_HALVES(by_block)
 
-static void chunk_send(const struct bench_data *data, const char *endpoint,
-		       struct bench_result *result)
-{
-	zmq_send_all(data, (size_t)data->block_bytes * data->chunk_blocks, QUEUE_CHUNKS, endpoint,
-		     result);
-}
-
-static void block_receive(const struct bench_data *data, int tell, struct bench_result *result)
-{
-	zmq_receive(data, QUEUE_BLOCKS, tell, result);
-}
-
-static void block_send(const struct bench_data *data, const char *endpoint,
-		       struct bench_result *result)
-{
-	zmq_send_all(data, data->block_bytes, QUEUE_BLOCKS, endpoint, result);
-}
-
-const struct bench_pair bench_zmq_chunk = { "zmq_chunk", chunk_receive, chunk_send };
-const struct bench_pair bench_zmq_block = { "zmq_block", block_receive, block_send };
+const struct bench_pair bench_zmq_chunk = { "zmq_chunk", by_chunk_receive, by_chunk_send };
+const struct bench_pair bench_zmq_tuned = { "zmq_tuned", by_chunk_tuned_receive,
+					    by_chunk_tuned_send };
+const struct bench_pair bench_zmq_block = { "zmq_block", by_block_receive, by_block_send };

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+# From the measurements (one object a line, read with --slurp) to the document that --json writes.
+# Arguments: $start (the machine), $notes (a list of lines).
+
+# What each row is measured against; where there is a target, how the ratio has to compare to it.
+def table: [
+	{ row: "memcpy", what: "memcpy of the same bytes" },
+	{ row: "tcp", what: "plain TCP, writes of a chunk", to: [{ of: "memcpy" }] },
+	{ row: "zmq_chunk", what: "plain libzmq, a chunk per message", to: [{ of: "tcp" }] },
+	{ row: "zmq_tuned", what: "the same with Sluice's send buffer", to: [{ of: "zmq_chunk" }] },
+	{ row: "zmq_block", what: "plain libzmq, a block per message", to: [{ of: "zmq_chunk" }] },
+	{ row: "sluice", what: "Sluice: file, link, acknowledged",
+	  to: [{ of: "zmq_chunk", least: 0.85 }, { of: "zmq_block", least: 1.2 }, { of: "zmq_tuned" }] },
+	{ row: "sluice_crc", what: "the same, every CRC checked",
+	  to: [{ of: "sluice" }, { of: "zmq_chunk" }] },
+	{ row: "read_loop", what: "only reading pixels, per core", unit: "frames/s" },
+	{ row: "count_portable", what: "counting, portable, per core", unit: "frames/s",
+	  to: [{ of: "read_loop", least: 0.5 }] },
+	{ row: "count_avx2", what: "counting, AVX2, per core", unit: "frames/s",
+	  to: [{ of: "read_loop", least: 0.5 }] },
+	{ row: "count_avx512", what: "counting, AVX-512, per core", unit: "frames/s",
+	  to: [{ of: "read_loop", least: 0.5 }] },
+	{ row: "chain", what: "the whole chain, bytes" },
+	{ row: "chain_frames", of: "chain", what: "the whole chain, frames", unit: "frames/s" }
+];
+
+def median: sort | if length % 2 == 1 then .[length / 2 | floor]
+	else (.[length / 2] + .[length / 2 - 1]) / 2 end;
+def spread: { runs: length, min: min, median: median, max: max };
+
+def value($unit): if $unit == "frames/s" then .frames / .seconds else .bytes / .seconds / 1e9 end;
+
+# What has a target and misses it fails; it is a warning where some of the pairs reached it.
+def judge($least; $errors):
+	if $errors > 0 then "FAIL" elif $least == null then null
+	elif median >= $least then "PASS" elif max >= $least then "WARN" else "FAIL" end;
+
+# Pair by pair: what was measured in the same round.
+def ratio($mine; $theirs; $unit; $errors):
+	. as $to
+	| [$mine[] | . as $m | $theirs[] | select(.round == $m.round)
+		| ($m | value($unit)) / (. | value($unit))]
+	| select(length > 0)
+	| { to: $to.of, ratio: median, ratio_min: min, ratio_max: max, target: $to.least,
+	    verdict: judge($to.least; $errors) };
+
+def rate_row($all):
+	. as $row
+	| (.unit // "GB/s") as $unit
+	| (.of // .row) as $from
+	| [$all[] | select(.row == $from and .seconds != null)] as $mine
+	| ($all | map(select(.row == $row.row and .skipped != null)) | first | .skipped?) as $skipped
+	| if ($mine | length) > 0 then
+		{ crc: ($mine | map(.crc) | add), gaps: ($mine | map(.gaps) | add),
+		  lost: ($mine | map(.lost) | add), wrong: ($mine | map(.wrong) | add) } as $errors
+		| ($errors | add) as $sum
+		| [$row.to // [] | .[] | . as $to
+			| ratio($mine; [$all[] | select(.row == $to.of and .seconds != null)]; $unit; $sum)]
+			as $ratios
+		| { row: $row.row, what: $row.what, unit: $unit,
+		    bytes: ($mine | map(.bytes) | median), frames: ($mine | map(.frames) | median) }
+			+ ($mine | map(value($unit)) | spread)
+			+ { ratios: $ratios, errors: $errors,
+			    verdict: (if $sum > 0 then "FAIL" else null end),
+			    cpu_s_per_gb: ($mine | map(select(.sender_cpu_s? > 0)
+				| { sender: (.sender_cpu_s / .bytes * 1e9),
+				    receiver: (.receiver_cpu_s / .bytes * 1e9) })
+				| if length > 0 then { sender: (map(.sender) | median),
+					receiver: (map(.receiver) | median) } else null end) }
+	  elif $skipped != null then
+		{ row: $row.row, what: $row.what, unit: $unit, skipped: $skipped, ratios: [],
+		  verdict: "SKIP" }
+	  else empty end;
+
+# What must not exceed a number: memory that grows, copies, calls.
+def limit($value; $most):
+	{ target: $most, verdict: (if $value <= $most then "PASS" else "FAIL" end) };
+
+def memory_rows($all):
+	[$all[] | select(.row == "memory")]
+	| if length == 0 then empty else . end
+	| (map(.frames) | min) as $short | (map(.frames) | max) as $long
+	| group_by(.process)[]
+	| (map(select(.frames == $short).hwm_kib * 1024 / 1e6)) as $before
+	| (map(select(.frames == $long).hwm_kib * 1024 / 1e6)) as $after
+	| select($long > $short)
+	| (($after | median) / ($before | median)) as $growth
+	| { row: "memory_\(.[0].process)", what: "memory of \(.[0].process), most", unit: "MB",
+	    frames: $long, rss_mb: (map(.rss_kib * 1024 / 1e6) | max) }
+		+ ($after | spread)
+		+ { ratios: [{ to: "\($short) frames", ratio: $growth } + limit($growth; 1.1)],
+		    verdict: null };
+
+def copy_rows($all):
+	("sluice", "chain") as $name
+	| [$all[] | select(.row == $name and .seconds != null)]
+	| if length == 0 then empty else . end
+	| (map(.bytes_moved / .bytes) | spread) as $s
+	| { row: "copies_\($name)", what: "bytes Sluice copies per byte, \($name)", unit: "B/B",
+	    bytes: (map(.bytes) | median) } + $s
+		+ { ratios: [{ to: "byte" } + limit($s.max; 0.001)], verdict: null };
+
+# Of a long scan less those of a short one, by what it has more: what begins and ends a scan is
+# not on the data path.
+def call_rows($all):
+	[$all[] | select(.row == "calls")]
+	| if length == 0 then empty else . end
+	| (map(.frames) | min) as $short | (map(.frames) | max) as $long
+	| select($long > $short)
+	| group_by(.thread)[]
+	| (map(select(.frames == $short)) | first) as $a
+	| (map(select(.frames == $long)) | first) as $b
+	| (($b.frames - $a.frames) / 16 * $b.threads) as $chunks
+	| ("allocations", "locks") as $what
+	| (($b[$what] - $a[$what]) / $chunks) as $per_chunk
+	| { row: "\($what)_\($b.thread)", what: "\($what) per chunk, \($b.thread) thread", unit: "/chunk",
+	    frames: $b.frames, runs: 1, min: $per_chunk, median: $per_chunk, max: $per_chunk,
+	    library: (($b["library_\($what)"] - $a["library_\($what)"]) / $chunks),
+	    ratios: [{ to: "chunk" } + limit($per_chunk; 0)], verdict: null };
+
+def worst: if any(. == "FAIL") then "FAIL" elif any(. == "WARN") then "WARN" else "PASS" end;
+
+. as $all
+| ([table[] | rate_row($all)] + [memory_rows($all)] + [copy_rows($all)] + [call_rows($all)]) as $rows
+| { schema_version: 1, start: $start, rows: $rows,
+    end: { verdict: ($rows | map(.verdict, .ratios[].verdict) | worst), notes: $notes } }
