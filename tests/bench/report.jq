@@ -84,7 +84,7 @@ def memory_rows($all):
 	| (map(select(.frames == $short).hwm_kib * 1024 / 1e6)) as $before
 	| (map(select(.frames == $long).hwm_kib * 1024 / 1e6)) as $after
 	| select($long > $short)
-	| (($after | median) / ($before | median)) as $growth
+	| (($after | max) / ($before | max)) as $growth
 	| { row: "memory_\(.[0].process)", what: "memory of \(.[0].process), most", unit: "MB",
 	    frames: $long, rss_mb: (map(.rss_kib * 1024 / 1e6) | max) }
 		+ ($after | spread)
