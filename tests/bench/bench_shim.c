@@ -119,6 +119,7 @@ EXPORT void free(void *p)
 
 /* The next definition of a function; asked for at each first call, as others' start may be
  * earlier than ours. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type stands in none */
 #define FORWARD_LOCK(name, type)                                         \
 	EXPORT int name(type *lock)                                      \
 	{                                                                \
@@ -129,6 +130,7 @@ EXPORT void free(void *p)
 		COUNT(locks);                                            \
 		return next(lock);                                       \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 FORWARD_LOCK(pthread_mutex_lock, pthread_mutex_t)
 FORWARD_LOCK(pthread_mutex_trylock, pthread_mutex_t)
 FORWARD_LOCK(pthread_rwlock_rdlock, pthread_rwlock_t)
