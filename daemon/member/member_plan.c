@@ -75,6 +75,16 @@ int member_offer(struct member *member, const struct scan_plan *plan, struct slu
 	return ret;
 }
 
+bool member_has_run(struct member *member, uint32_t scan)
+{
+	bool has_run;
+
+	(void)pthread_mutex_lock(&member->call);
+	has_run = member->plan->scan == scan && member->running;
+	(void)pthread_mutex_unlock(&member->call);
+	return has_run;
+}
+
 int member_run(struct member *member, uint32_t scan, struct sluice_error *reterr)
 {
 	int ret = 0;

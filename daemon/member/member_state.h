@@ -52,6 +52,7 @@ void member_key(const struct member *member, unsigned int entry, char key[DIRECT
 bool member_named_by(const struct member *member, const struct scan_plan *plan);
 /* What a plan asks, whichever way it came. -ENOENT: it is not for this member. */
 int member_offer(struct member *member, const struct scan_plan *plan, struct sluice_error *reterr);
+bool member_has_run(struct member *member, uint32_t scan);
 int member_run(struct member *member, uint32_t scan, struct sluice_error *reterr);
 int member_abort(struct member *member, uint32_t scan, struct sluice_error *reterr);
 /* Watches of the directory. */

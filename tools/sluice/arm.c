@@ -336,7 +336,7 @@ static int arm_by_address(const struct client_members *members, const struct arg
 	char path[64], *json;
 	int ret;
 
-	plan->scan = a->number ? (uint32_t)a->number : 1;
+	plan->scan = a->number ? (uint32_t)a->number : members->highest_scan + 1;
 	json = plan_encode(plan);
 	if (!json)
 		return error_set(reterr, -ENOMEM, "out of memory");

@@ -10,7 +10,8 @@
 
 #include "client.h"
 
-#define CALL_NS (2 * NS_PER_S)
+/* Arming is to be answered within 1 s, also where the directory stands still. */
+#define CALL_NS NS_PER_S
 
 static const char *const folders[] = { "boards/", "aggregators/", "consumers/" };
 static const char *const kinds[] = { "board", "aggregator", "consumer", NULL };
@@ -32,6 +33,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
+		/* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread yet */
 		*args = (struct client_args){ .directory = getenv("SLUICE_DIRECTORY"),
 					      .instrument = "bench" };
 		if (!args->directory)
@@ -210,12 +212,16 @@ static int from_address(const char *url, struct client_members *list, struct slu
 {
 	json_t *status, *entry;
 	const char *kind;
+	json_int_t scan;
 	size_t i;
 	int ret = client_get(url, "/api/v1/status", CALL_NS, &status, reterr);
 
 	if (ret < 0)
 		return error_prefix(reterr, ret, "member %s", url);
 	kind = json_string_value(json_object_get(status, "kind")) ?: "";
+	scan = json_integer_value(json_object_get(status, "scan"));
+	if (scan > 0 && scan <= UINT32_MAX && (uint32_t)scan > list->highest_scan)
+		list->highest_scan = (uint32_t)scan;
 	json_array_foreach(json_object_get(status, "entries"), i, entry)
 	{
 		struct client_member m = { .kind = CLIENT_BOARD };
@@ -291,13 +297,15 @@ int client_plan(struct client *client, uint32_t scan, struct scan_plan *ret_plan
 		    strcmp(leaf, "plan") == 0)
 			found = &entries.entry[i]; /* ascending: the newest comes last */
 	}
-	if (!found)
+	if (!found) {
 		ret = scan > 0 ? error_set(reterr, -ENOENT, "there is no scan %u", scan)
 			       : error_set(reterr, -ENOENT, "there is no scan yet");
-	else
-		ret = plan_decode(found->value, ret_plan, reterr);
+		goto out;
+	}
+	ret = plan_decode(found->value, ret_plan, reterr);
 	if (ret == 0)
 		*ret_revision = found->revision;
+out:
 	directory_entries_free(&entries);
 	return ret;
 }

@@ -48,6 +48,7 @@ struct client_member {
 struct client_members {
 	struct client_member member[CLIENT_MEMBERS_MAX];
 	unsigned int count;
+	uint32_t highest_scan; /* that any of them was in; without a directory only */
 };
 
 struct client {

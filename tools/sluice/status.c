@@ -143,10 +143,10 @@ int sluice_status(int argc, char **argv)
 	ret = client_open(&a.client, &client, &error);
 	if (ret == 0)
 		ret = client_members(&client, &members, &error);
-	if (ret < 0)
-		(void)fprintf(stderr, "sluice status: %s\n", error.text);
-	else
+	if (ret == 0)
 		status = list_members(members, a.json);
+	else
+		(void)fprintf(stderr, "sluice status: %s\n", error.text);
 	client_members_free(members);
 	client_close(&client);
 	return status;
