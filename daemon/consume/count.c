@@ -296,6 +296,7 @@ int count_kernel_choose(const char *name, const struct count_kernel **ret_kernel
 			struct sluice_error *reterr)
 {
 	if (is_auto(name))
+		/* NOLINTNEXTLINE(concurrency-mt-unsafe): chosen before there is another thread */
 		name = getenv("SLUICE_COUNT_KERNEL");
 	for (unsigned int i = 0; i < KERNELS; i++) {
 		const bool supported = count_kernel_supported(kernels[i]);

@@ -188,14 +188,17 @@ static int read_records(struct part_reader *r, struct sluice_error *reterr)
 	struct pixel_table *pixels = calloc(1, sizeof(*pixels));
 	int64_t bytes = 1;
 
-	if (!table || !pixels)
+	if (!table || !pixels) {
 		bytes = error_set(reterr, -ENOMEM, "part %s: out of memory", r->name);
+		goto out;
+	}
 	while (bytes > 0 && offset < r->size) {
 		bytes = read_record(r, offset, table, pixels, reterr);
 		if (bytes > 0)
 			offset += (uint64_t)bytes;
 	}
 	r->torn = r->size - offset;
+out:
 	free(pixels);
 	free(table);
 	return bytes < 0 ? (int)bytes : 0;

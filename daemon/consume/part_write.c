@@ -161,6 +161,8 @@ static void add_events(struct part_writer *w, uint64_t run, const struct part_fr
 static void add_pixels(struct part_writer *w, uint64_t run, const struct part_frame *frames,
 		       unsigned int count, size_t *pieces)
 {
+	const struct sluice_geometry *g = &w->info.scan.geometry;
+	const uint32_t elements = sluice_frame_rows(g) * sluice_frame_columns(g);
 	const size_t bytes = part_frame_bytes(&w->info);
 	const size_t header_at = *pieces;
 	struct record *r = &w->pixels;
@@ -170,9 +172,7 @@ static void add_pixels(struct part_writer *w, uint64_t run, const struct part_fr
 	for (unsigned int i = 0; i < count; i++) {
 		if (!frames[i].pixels)
 			continue;
-		r->table[n++] = table_entry(&frames[i], frames[i].pixels,
-					    (uint32_t)(bytes / sluice_pixel_bytes(w->info.pixel)),
-					    bytes);
+		r->table[n++] = table_entry(&frames[i], frames[i].pixels, elements, bytes);
 		add_piece(w, pieces, frames[i].pixels, bytes);
 	}
 	if (n == 0) {

@@ -32,9 +32,11 @@ static void place_disc(struct merge_images *im)
 	double sum = 0.0, row = 0.0, column = 0.0;
 
 	for (size_t i = 0; i < (size_t)im->rows * im->columns; i++) {
+		const size_t at_row = i / im->columns, at_column = i % im->columns;
+
 		sum += im->diffraction[i];
-		row += (double)im->diffraction[i] * (double)(i / im->columns);
-		column += (double)im->diffraction[i] * (double)(i % im->columns);
+		row += (double)im->diffraction[i] * (double)at_row;
+		column += (double)im->diffraction[i] * (double)at_column;
 	}
 	im->centre_row = sum > 0.0 ? row / sum : (im->rows - 1) / 2.0;
 	im->centre_column = sum > 0.0 ? column / sum : (im->columns - 1) / 2.0;
@@ -46,8 +48,8 @@ static uint32_t inside_disc(const struct merge_images *im, const uint32_t *event
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		const double dr = events[i] / im->columns - im->centre_row;
-		const double dc = events[i] % im->columns - im->centre_column;
+		const uint32_t row = events[i] / im->columns, column = events[i] % im->columns;
+		const double dr = row - im->centre_row, dc = column - im->centre_column;
 
 		n += dr * dr + dc * dc <= im->radius * im->radius;
 	}
