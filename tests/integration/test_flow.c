@@ -69,7 +69,7 @@ static void assemble(const struct model *model, uint64_t frame, uint16_t *pixels
 					 .frames = FRAMES };
 	const uint32_t prepared = model_frame_choice(model_args(model), &scan, frame);
 
-	for (uint16_t s = 0; s < SECTORS; s++)
+	for (unsigned int s = 0; s < SECTORS; s++)
 		memcpy(pixels + (size_t)s * ROWS * COLUMNS, model_payload(model, prepared, s),
 		       (size_t)ROWS * COLUMNS * sizeof(pixels[0]));
 }

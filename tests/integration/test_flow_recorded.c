@@ -172,7 +172,7 @@ static void check_pixels(const char *path, const struct camera *camera)
 	for (uint64_t f = 0; f < FRAMES; f++) {
 		const uint32_t prepared = model_frame_choice(&args, &scan, f);
 
-		for (uint16_t s = 0; s < SECTORS; s++) {
+		for (unsigned int s = 0; s < SECTORS; s++) {
 			const bool stacked = camera->layout_number == SLUICE_LAYOUT_ROWS;
 			const uint16_t *sector = (const uint16_t *)(const void *)model_payload(
 				model, prepared, s);
