@@ -11,6 +11,9 @@ sluice_test(test_part LABEL unit SOURCES ${SLUICE_TEST_DIR}/test_part.c LINK con
 	WRAP writev calloc)
 sluice_pkg(hdf5 hdf5-serial)
 sluice_pkg(png libpng)
-sluice_test(test_merge LABEL unit SOURCES ${SLUICE_TEST_DIR}/test_merge.c
-	LINK consume_merge PkgConfig::hdf5 PkgConfig::png)
+foreach(name test_merge test_merge_file)
+	sluice_test(${name} LABEL unit
+		SOURCES ${SLUICE_TEST_DIR}/${name}.c ${SLUICE_TEST_DIR}/merge_fixture.c
+		LINK consume_merge PkgConfig::hdf5 PkgConfig::png)
+endforeach()
 add_dependencies(test_merge sluice-merge)
