@@ -305,6 +305,7 @@ static void serve(struct daemon *d, int signals)
 		}
 		collect(d);
 		publish(d);
+		member_look(d->member);
 		if (deadline_ns != UINT64_MAX && !is_busy(d))
 			return;
 	}

@@ -285,6 +285,7 @@ static int join(struct daemon *d, struct sluice_error *reterr)
 		.directory = member_directory_args(&d->config.member),
 		.ops = &ops,
 		.ctx = d,
+		.closes_ledgers = true,
 	};
 
 	(void)strcpy(entry.id, d->config.id);
@@ -305,8 +306,9 @@ static int daemon_main(struct daemon *d)
 		.io_threads = d->config.io_threads,
 	};
 	struct sluice_error error = { 0 };
+	static const struct timespec look_every = { .tv_sec = 1 };
 	sigset_t set;
-	int ret, got;
+	int ret;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
@@ -324,7 +326,8 @@ static int daemon_main(struct daemon *d)
 	}
 	log_info("listens at %s, status at %s/api/v1/status",
 		 link_receiver_endpoint(d->aggregator->receiver), member_url(d->member));
-	(void)sigwait(&set, &got);
+	while (sigtimedwait(&set, NULL, &look_every) < 0)
+		member_look(d->member);
 	log_info("ends");
 out:
 	member_close(d->member);

@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <base/clock.h>
 #include <base/error.h>
 #include <member/member_state.h>
+
+/* A lease may lapse and be taken again: who is away for less than this is not gone. */
+#define GONE_NS (10 * NS_PER_S)
 
 void member_key(const struct member *member, unsigned int entry, char key[DIRECTORY_KEY_MAX])
 {
@@ -78,6 +82,7 @@ static int member_fill(struct member *m, const struct member_args *args,
 	m->ops = args->ops;
 	m->ctx = args->ctx;
 	m->closes_ledgers = args->closes_ledgers;
+	m->gone_ns = args->gone_ns > 0 ? args->gone_ns : GONE_NS;
 	(void)pthread_mutex_init(&m->call, NULL);
 	(void)pthread_mutex_init(&m->lock, NULL);
 	return 0;

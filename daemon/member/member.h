@@ -72,11 +72,18 @@ struct member_args {
 	/* Each half of a ledger is tried against the others when it is published, and the ledger
 	 * written. */
 	bool closes_ledgers;
+	uint64_t gone_ns; /* who left the directory for so long without a half is gone; 0: 10 s */
 };
 
 int member_open(const struct member_args *args, struct member **ret_member,
 		struct sluice_error *reterr);
 void member_close(struct member *member);
+/*
+ * Every second or so, by a member that closes ledgers: members of the scan's plan that have left
+ * the directory for good without their half do not hold the ledger up any longer; it stays open,
+ * and names them.
+ */
+void member_look(struct member *member);
 /* The control server's URL, http://host:port. */
 const char *member_url(const struct member *member);
 /* Where this member is registered; its own until member_close(). */

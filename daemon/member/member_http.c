@@ -117,7 +117,7 @@ static void post_arm(void *ctx, const struct http_request *request, struct http_
 
 	if (plan)
 		ret = plan_decode(request->body, plan, &error);
-	if (ret == 0 && member_has_run(member, plan->scan))
+	if (ret == 0 && member_has_run(member, plan))
 		ret = error_set(&error, -EEXIST,
 				"scan %u has run here already: take another number", plan->scan);
 	else if (ret == 0)

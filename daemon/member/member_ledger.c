@@ -8,10 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <base/clock.h>
 #include <base/error.h>
 #include <base/log.h>
 #include <member/member_state.h>
 #include <scan/ledger.h>
+
+#define LOOK_AGAIN_NS (2 * NS_PER_S)
 
 enum {
 	LEDGER_HALVES_MAX = SLUICE_SECTORS_MAX + PLAN_MEMBERS_MAX
@@ -82,24 +85,30 @@ static void add_gone(struct scan_entries *entries, const char *folder,
 	}
 }
 
-static int find_gone(struct member *member, const struct scan_plan *plan,
-		     struct scan_entries *entries, struct sluice_error *reterr)
-{
-	struct directory_entries registered;
-	char folder[DIRECTORY_KEY_MAX];
-	int ret = directory_list(member->directory, "boards/", &registered, reterr);
+/* Who is registered now. */
+struct registered {
+	struct directory_entries boards, consumers;
+};
 
-	if (ret < 0)
-		return ret;
-	add_gone(entries, "boards/", &registered, plan->board, plan->board_count);
-	directory_entries_free(&registered);
+static int list_registered(struct member *member, struct registered *ret_registered,
+			   struct sluice_error *reterr)
+{
+	int ret = directory_list(member->directory, "boards/", &ret_registered->boards, reterr);
+
+	if (ret == 0)
+		ret = directory_list(member->directory, "consumers/", &ret_registered->consumers,
+				     reterr);
+	return ret;
+}
+
+static void add_all_gone(struct scan_entries *entries, const struct registered *registered,
+			 const struct scan_plan *plan)
+{
+	char folder[DIRECTORY_KEY_MAX];
+
+	add_gone(entries, "boards/", &registered->boards, plan->board, plan->board_count);
 	(void)snprintf(folder, sizeof(folder), "consumers/%s/", plan->group);
-	ret = directory_list(member->directory, folder, &registered, reterr);
-	if (ret < 0)
-		return ret;
-	add_gone(entries, folder, &registered, plan->consumer, plan->consumer_count);
-	directory_entries_free(&registered);
-	return 0;
+	add_gone(entries, folder, &registered->consumers, plan->consumer, plan->consumer_count);
 }
 
 /* The ledger holds every half: what led to it goes, so that the directory does not fill up. */
@@ -154,28 +163,91 @@ out:
 	return ret;
 }
 
-void member_try_ledger(struct member *member, uint32_t scan)
+/* -EAGAIN: a half is missing still. -ENOENT: no such scan waits for a ledger. */
+static int try_ledger(struct member *member, uint32_t scan, const struct registered *registered,
+		      struct sluice_error *reterr)
 {
 	struct scan_plan *plan = calloc(1, sizeof(*plan));
 	struct scan_entries *sorted = calloc(1, sizeof(*sorted));
 	struct directory_entries entries = { 0 };
-	struct sluice_error error = { 0 };
 	char prefix[PLAN_KEY_MAX];
+	int ret = -ENOMEM;
 
 	scan_key(prefix, scan, "");
 	if (!plan || !sorted)
 		goto out;
-	if (directory_list(member->directory, prefix, &entries, &error) < 0) {
-		log_warn("scan %u: the ledger waits: %s", scan, error.text);
+	ret = directory_list(member->directory, prefix, &entries, reterr);
+	if (ret < 0)
 		goto out;
-	}
 	sort_out(&entries, sorted);
-	if (sorted->plan && !sorted->has_ledger &&
-	    plan_decode(sorted->plan->value, plan, &error) == 0 &&
-	    find_gone(member, plan, sorted, &error) == 0 && write_ledger(member, sorted, plan) == 0)
+	ret = -ENOENT;
+	if (sorted->plan && !sorted->has_ledger)
+		ret = plan_decode(sorted->plan->value, plan, reterr);
+	if (ret == 0 && registered)
+		add_all_gone(sorted, registered, plan);
+	if (ret == 0)
+		ret = write_ledger(member, sorted, plan);
+	if (ret == 0)
 		tidy_up(member, &entries);
 	directory_entries_free(&entries);
 out:
 	free(sorted);
 	free(plan);
+	return ret;
+}
+
+void member_try_ledger(struct member *member, uint32_t scan)
+{
+	struct sluice_error error = { 0 };
+	const int ret = try_ledger(member, scan, NULL, &error);
+
+	if (ret < 0 && ret != -EAGAIN && ret != -ENOENT && ret != -EEXIST)
+		log_warn("scan %u: the ledger waits: %s", scan, error.text);
+}
+
+void member_look(struct member *member)
+{
+	struct registered registered = { 0 };
+	struct sluice_error error = { 0 };
+	uint64_t look_ns;
+	uint32_t scan;
+	int ret;
+
+	(void)pthread_mutex_lock(&member->lock);
+	scan = member->left_scan;
+	look_ns = member->left_look_ns;
+	(void)pthread_mutex_unlock(&member->lock);
+	if (scan == 0 || now_ns() < look_ns)
+		return;
+	/* First who is there, then what they left: who goes in between has left its half. */
+	ret = list_registered(member, &registered, &error);
+	if (ret == 0)
+		ret = try_ledger(member, scan, &registered, &error);
+	directory_entries_free(&registered.boards);
+	directory_entries_free(&registered.consumers);
+	(void)pthread_mutex_lock(&member->lock);
+	member->left_look_ns = now_ns() + LOOK_AGAIN_NS;
+	if (member->left_scan == scan && (ret == 0 || ret == -ENOENT || ret == -EEXIST))
+		member->left_scan = 0;
+	(void)pthread_mutex_unlock(&member->lock);
+}
+
+void member_left(void *ctx, enum directory_change change, const char *key, const char *value,
+		 int64_t revision)
+{
+	struct member *member = ctx;
+	uint32_t scan;
+
+	(void)key;
+	(void)value;
+	(void)revision;
+	if (change != DIRECTORY_DELETED)
+		return;
+	(void)pthread_mutex_lock(&member->call);
+	scan = member->plan->scan;
+	(void)pthread_mutex_unlock(&member->call);
+	(void)pthread_mutex_lock(&member->lock);
+	member->left_scan = scan;
+	member->left_look_ns = now_ns() + member->gone_ns;
+	(void)pthread_mutex_unlock(&member->lock);
 }

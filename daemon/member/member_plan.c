@@ -75,12 +75,13 @@ int member_offer(struct member *member, const struct scan_plan *plan, struct slu
 	return ret;
 }
 
-bool member_has_run(struct member *member, uint32_t scan)
+bool member_has_run(struct member *member, const struct scan_plan *plan)
 {
 	bool has_run;
 
 	(void)pthread_mutex_lock(&member->call);
-	has_run = member->plan->scan == scan && member->running;
+	has_run = member->plan->scan == plan->scan && member->running &&
+		  plan->epoch <= member->plan->epoch;
 	(void)pthread_mutex_unlock(&member->call);
 	return has_run;
 }
@@ -186,24 +187,6 @@ void member_scan_changed(void *ctx, enum directory_change change, const char *ke
 	if (strcmp(leaf, "plan") == 0)
 		plan_changed(member, scan, value);
 	else if (member->closes_ledgers && strncmp(leaf, "half/", 5) == 0)
-		member_try_ledger(member, scan);
-}
-
-void member_left(void *ctx, enum directory_change change, const char *key, const char *value,
-		 int64_t revision)
-{
-	struct member *member = ctx;
-	uint32_t scan;
-
-	(void)key;
-	(void)value;
-	(void)revision;
-	if (change != DIRECTORY_DELETED)
-		return;
-	(void)pthread_mutex_lock(&member->call);
-	scan = member->plan->scan;
-	(void)pthread_mutex_unlock(&member->call);
-	if (scan != 0)
 		member_try_ledger(member, scan);
 }
 

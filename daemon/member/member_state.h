@@ -44,6 +44,9 @@ struct member {
 	pthread_mutex_t lock;
 	struct kept_half half[HALVES_KEPT];
 	unsigned int half_next;
+	/* Somebody left the directory in this scan: at left_look_ns it is seen who is gone. */
+	uint32_t left_scan; /* 0: nobody */
+	uint64_t left_look_ns, gone_ns;
 };
 
 /* "boards/<id>", "aggregators/<id>", "consumers/<group>/<id>" */
@@ -52,7 +55,7 @@ void member_key(const struct member *member, unsigned int entry, char key[DIRECT
 bool member_named_by(const struct member *member, const struct scan_plan *plan);
 /* What a plan asks, whichever way it came. -ENOENT: it is not for this member. */
 int member_offer(struct member *member, const struct scan_plan *plan, struct sluice_error *reterr);
-bool member_has_run(struct member *member, uint32_t scan);
+bool member_has_run(struct member *member, const struct scan_plan *plan);
 int member_run(struct member *member, uint32_t scan, struct sluice_error *reterr);
 int member_abort(struct member *member, uint32_t scan, struct sluice_error *reterr);
 /* Watches of the directory. */

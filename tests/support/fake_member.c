@@ -126,6 +126,7 @@ int fake_member_try(struct fake_member *fake, const struct fake_member_args *arg
 		.ops = args->hears_consumers ? &hearing : &deaf,
 		.ctx = fake,
 		.closes_ledgers = args->closes_ledgers,
+		.gone_ns = args->gone_ns,
 	};
 
 	*fake = (struct fake_member){ .log = WATCH_LOG_INIT, .lock = PTHREAD_MUTEX_INITIALIZER };

@@ -31,6 +31,7 @@ struct fake_member_args {
 	const char *id, *info;
 	const char *url; /* of etcd; NULL: no directory */
 	bool closes_ledgers;
+	uint64_t gone_ns;
 	bool hears_consumers;
 };
 

@@ -26,6 +26,7 @@ static const struct fake_member_args board_args = {
 	.id = "server/board0",
 	.info = "{\"sector\":0}",
 	.closes_ledgers = true,
+	.gone_ns = 1,
 };
 
 static int setup(void **state)
@@ -105,6 +106,8 @@ static void what_is_told_twice_is_done_once(void **state)
 	assert_int_equal(ask(fake, "POST", "/api/v1/run?scan=7", "", "true", NULL), 200);
 	assert_int_equal(ask(fake, "POST", "/api/v1/run?scan=7", "", "true", NULL), 200);
 	fake_member_expect(fake, "run 7/2");
+	/* By whoever took the number again: no answer must look like another run. */
+	assert_int_equal(arm(fake, 7, 2, "scan 7 has run here already"), 409);
 	/* The plan moves on: again. */
 	assert_int_equal(arm(fake, 7, 3, "true"), 200);
 	fake_member_expect(fake, "prepare 7/3");
@@ -344,6 +347,25 @@ static void the_last_half_closes_the_ledger(void **state)
 }
 
 /* The consumer's registration lapses before its half came: the ledger does not wait for it. */
+/* As a daemon does that looks every now and then. */
+static void look_until_ledger(struct fake_member *fake, uint32_t scan)
+{
+	const uint64_t deadline_ns = now_ns() + 10 * NS_PER_S;
+	struct directory_entries entries = { 0 };
+	char key[PLAN_KEY_MAX];
+	unsigned int count = 0;
+
+	scan_key(key, scan, "ledger");
+	while (count == 0) {
+		assert_true(now_ns() < deadline_ns);
+		member_look(fake->member);
+		assert_int_equal(
+			directory_list(member_directory(fake->member), key, &entries, NULL), 0);
+		count = entries.count;
+		directory_entries_free(&entries);
+	}
+}
+
 static void a_member_that_dies_leaves_the_ledger_open_by_name(void **state)
 {
 	struct fake_member *fake = *state;
@@ -366,6 +388,7 @@ static void a_member_that_dies_leaves_the_ledger_open_by_name(void **state)
 	assert_int_equal(entries.count, 0);
 	directory_entries_free(&entries);
 	assert_int_equal(directory_delete(directory, "consumers/counting/node0", NULL), 0);
+	look_until_ledger(fake, 7);
 	text = await_leaf(fake, "ledger");
 	assert_int_equal(ledger_decode(text, &ledger, NULL), 0);
 	assert_false(ledger.closed);
