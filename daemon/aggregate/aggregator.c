@@ -74,6 +74,7 @@ static void look_at_scan(struct aggregator *a)
 	if (!a->active)
 		return;
 	consumers_tell_begin(a);
+	route_look_at_sources(a);
 	if (a->sectors_ended == sectors_of(a) || (a->aborted && now_ns() - a->abort_ns > ABORT_NS))
 		end_scan(a);
 }

@@ -54,6 +54,8 @@ struct run {
 	uint64_t number;
 	uint16_t consumer; /* index, NO_CONSUMER while it waits */
 	uint16_t held;     /* its chunks in the held queue */
+	uint32_t begun;    /* sectors whose part 0 came */
+	uint32_t owed;     /* of these, whose source has not got the credit for it back */
 	uint32_t started;  /* sectors whose part 0 was forwarded */
 	uint32_t acked;    /* sectors acknowledged */
 	bool used;
@@ -79,8 +81,9 @@ struct aggregator_args {
 struct aggregator_stats {
 	_Atomic uint64_t chunks, bytes, blocks; /* received */
 	_Atomic uint64_t runs_assigned, runs_done, runs_reassigned;
-	_Atomic uint64_t refused; /* chunks of no scan, run or sector that is known */
-	_Atomic uint64_t held;    /* now */
+	_Atomic uint64_t refused;  /* chunks of no scan, run or sector that is known */
+	_Atomic uint64_t outdated; /* parts of a pass of their run that was broken off */
+	_Atomic uint64_t held;     /* now */
 	_Atomic uint64_t acks, rejects;
 };
 
@@ -100,13 +103,15 @@ struct aggregator {
 	uint64_t abort_ns; /* when it was aborted */
 	struct sluice_wire_scan scan;
 	uint16_t peer_of_sector[SLUICE_SECTORS_MAX];
+	uint64_t sector_down_ns[SLUICE_SECTORS_MAX]; /* since when no source of it is connected */
 	uint32_t sectors_ended;
 	struct run *run; /* RUNS_MAX, by number modulo */
 	uint32_t runs_open, runs_displaced;
 	struct answer *answer;     /* SLUICE_SECTORS_MAX, by sector */
 	struct link_message *held; /* HELD_MAX, in order of arrival */
 	uint32_t held_count;
-	uint32_t grant[LINK_PEERS_MAX]; /* credits to give back at the end of this turn */
+	uint16_t sector_of_peer[LINK_PEERS_MAX]; /* + 1; 0: the peer is not connected */
+	uint32_t grant[LINK_PEERS_MAX];          /* credits to give back at the end of this turn */
 	struct aggregator_stats stats;
 
 	/* aggregator_call(): one caller at a time. */
@@ -147,6 +152,9 @@ bool consumer_serves(const struct aggregator *a, const struct consumer *consumer
 /* route.c */
 void route_begin(struct aggregator *a);
 void route_receive(struct aggregator *a);
+/* Sectors whose source has been gone for too long have ended: their daemon's ledger says what of.
+ */
+void route_look_at_sources(struct aggregator *a);
 /* Forwards what is held, as far as credit goes; tells the sources what there is for them. */
 void route_forward(struct aggregator *a);
 void route_acknowledge(struct aggregator *a, uint16_t consumer, const struct link_event *event);

@@ -13,12 +13,17 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include <sluice/stats.h>
 
+#include <base/clock.h>
 #include <base/log.h>
 
 #include "aggregator.h"
+
+/* A source that is away for so long does not come back into this scan. */
+#define SOURCE_GONE_NS (10 * NS_PER_S)
 
 static uint32_t all_sectors(const struct aggregator *a)
 {
@@ -82,31 +87,35 @@ static void leave_consumer(struct aggregator *a, struct run *run)
 	run->consumer = NO_CONSUMER;
 }
 
+/*
+ * A source pays for part 0 and gets that back once: when the last part has left, or else when the
+ * run is forgotten or begun anew, since the last part of that pass may then never be sent.
+ */
+static void give_credit_back(struct aggregator *a, struct run *run, uint16_t sector)
+{
+	const uint32_t bit = UINT32_C(1) << sector;
+
+	if (!(run->owed & bit))
+		return;
+	run->owed &= ~bit;
+	if (a->peer_of_sector[sector] != NO_PEER)
+		a->grant[a->peer_of_sector[sector]]++;
+}
+
 static void forget_run(struct aggregator *a, struct run *run)
 {
+	for (uint16_t s = 0; run->owed != 0; s++)
+		give_credit_back(a, run, s);
 	leave_consumer(a, run);
 	a->runs_displaced -= is_displaced(a, run);
 	run->used = false;
 	a->runs_open--;
 }
 
-/* The last part of a (run, sector) has left: its source may start another. */
-static void give_credit_back(struct aggregator *a, unsigned int peer, uint16_t flags)
-{
-	if (flags & SLUICE_WIRE_LAST_PART)
-		a->grant[peer]++;
-}
-
-static void drop_message(struct aggregator *a, struct link_message *m)
-{
-	give_credit_back(a, m->peer, m->flags);
-	link_message_release(m);
-}
-
 void route_reset(struct aggregator *a)
 {
 	for (uint32_t i = 0; i < a->held_count; i++)
-		drop_message(a, &a->held[i]);
+		link_message_release(&a->held[i]);
 	a->held_count = 0;
 	for (unsigned int i = 0; i < RUNS_MAX; i++) {
 		if (a->run[i].used)
@@ -148,6 +157,7 @@ void route_begin(struct aggregator *a)
 	route_reset(a);
 	plan_to_wire(a->plan, &a->scan);
 	a->sectors_ended = 0;
+	memset(a->sector_down_ns, 0, sizeof(a->sector_down_ns));
 	a->aborted = false;
 	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
 		a->peer_of_sector[s] = NO_PEER;
@@ -204,8 +214,7 @@ static bool forward(struct aggregator *a, struct run *run, struct link_message *
 {
 	/* Before the message is gone: link_forward() takes it. */
 	const uint32_t bit = UINT32_C(1) << m->sector;
-	const unsigned int peer = m->peer;
-	const uint16_t flags = m->flags;
+	const uint16_t sector = m->sector, flags = m->flags;
 	struct consumer *c;
 
 	if (run->consumer == NO_CONSUMER && !assign(a, run))
@@ -213,7 +222,8 @@ static bool forward(struct aggregator *a, struct run *run, struct link_message *
 	c = &a->consumer[run->consumer];
 	if (link_forward(c->link, m) < 0)
 		return false;
-	give_credit_back(a, peer, flags);
+	if (flags & SLUICE_WIRE_LAST_PART)
+		give_credit_back(a, run, sector);
 	if (!(run->started & bit)) {
 		assert(c->reserved > 0);
 		c->reserved--;
@@ -228,6 +238,29 @@ static bool is_known(const struct aggregator *a, const struct link_message *m)
 	       m->run < plan_runs(a->plan);
 }
 
+/* Of no run that has room here. Only part 0 was paid for. */
+static void refuse(struct aggregator *a, struct link_message *m)
+{
+	stat_add(&a->stats.refused, 1);
+	if (m->part == 0)
+		a->grant[m->peer]++;
+	link_message_release(m);
+}
+
+/* False: a part of a pass whose beginning was forgotten; the source has begun anew, or will. */
+static bool is_of_this_pass(struct aggregator *a, struct run *run, const struct link_message *m)
+{
+	const uint32_t bit = UINT32_C(1) << m->sector;
+
+	if (m->part > 0)
+		return run->begun & bit;
+	give_credit_back(a, run, m->sector); /* of a pass that was broken off at the source */
+	a->peer_of_sector[m->sector] = (uint16_t)m->peer;
+	run->begun |= bit;
+	run->owed |= bit;
+	return true;
+}
+
 static void take_chunk(struct aggregator *a, struct link_message *m)
 {
 	struct run *run;
@@ -235,13 +268,20 @@ static void take_chunk(struct aggregator *a, struct link_message *m)
 	stat_add(&a->stats.chunks, 1);
 	stat_add(&a->stats.bytes, m->payload_bytes);
 	stat_add(&a->stats.blocks, m->block_count);
-	run = is_known(a, m) ? get_run(a, m->run) : NULL;
-	if (!run) {
-		stat_add(&a->stats.refused, 1);
-		drop_message(a, m);
+	if (!is_known(a, m)) {
+		refuse(a, m);
 		return;
 	}
-	a->peer_of_sector[m->sector] = (uint16_t)m->peer;
+	run = m->part == 0 ? get_run(a, m->run) : find_run(a, m->run);
+	if (!run && m->part == 0) {
+		refuse(a, m);
+		return;
+	}
+	if (!run || !is_of_this_pass(a, run, m)) {
+		stat_add(&a->stats.outdated, 1);
+		link_message_release(m);
+		return;
+	}
 	/* What is held of this run goes first: parts keep their order. */
 	if (run->held == 0 && forward(a, run, m))
 		return;
@@ -305,12 +345,22 @@ static void drop_held_of(struct aggregator *a, unsigned int peer)
 
 static void source_is_down(struct aggregator *a, const struct link_message *m)
 {
+	uint32_t gone = 0;
+
 	drop_held_of(a, m->peer);
 	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
-		if (a->peer_of_sector[s] == m->peer)
-			a->peer_of_sector[s] = NO_PEER;
+		if (a->peer_of_sector[s] != m->peer)
+			continue;
+		a->peer_of_sector[s] = NO_PEER;
+		gone |= UINT32_C(1) << s;
 	}
-	a->grant[m->peer] = 0; /* its successor begins with a window of its own */
+	/* Its successor begins with a window of its own, and every run with part 0. */
+	for (unsigned int i = 0; i < RUNS_MAX; i++) {
+		a->run[i].begun &= ~gone;
+		a->run[i].owed &= ~gone;
+	}
+	a->sector_of_peer[m->peer] = 0;
+	a->grant[m->peer] = 0;
 	log_warn("source %s: disconnected", m->name);
 }
 
@@ -324,6 +374,33 @@ static void source_has_ended(struct aggregator *a, const struct link_message *m)
 		log_warn("scan %" PRIu32 ": ended by the sources with %u runs not acknowledged",
 			 m->scan, a->runs_open);
 		route_reset(a);
+	}
+}
+
+static bool is_connected(const struct aggregator *a, unsigned int sector)
+{
+	for (unsigned int p = 0; p < LINK_PEERS_MAX; p++) {
+		if (a->sector_of_peer[p] == sector + 1)
+			return true;
+	}
+	return false;
+}
+
+void route_look_at_sources(struct aggregator *a)
+{
+	for (unsigned int s = 0; s < a->plan->geometry.sectors; s++) {
+		const uint32_t bit = UINT32_C(1) << s;
+
+		if ((a->sectors_ended & bit) || is_connected(a, s)) {
+			a->sector_down_ns[s] = 0;
+		} else if (a->sector_down_ns[s] == 0) {
+			a->sector_down_ns[s] = now_ns();
+		} else if (now_ns() - a->sector_down_ns[s] > SOURCE_GONE_NS) {
+			log_err("scan %" PRIu32 ": the source of sector %u (%s) is gone: what it "
+				"has not sent will not come",
+				a->plan->scan, s, a->plan->board[s].id);
+			a->sectors_ended |= bit;
+		}
 	}
 }
 
@@ -343,6 +420,8 @@ void route_receive(struct aggregator *a)
 			source_has_ended(a, &m);
 			break;
 		case LINK_MESSAGE_PEER_UP:
+			a->sector_of_peer[m.peer] = (uint16_t)(m.sector + 1);
+			break;
 		case LINK_MESSAGE_SCAN_BEGIN: /* the plan has said it already */
 			break;
 		}
@@ -410,7 +489,7 @@ static void ask_again(struct aggregator *a, struct run *run, enum sluice_loss ca
 
 	for (uint32_t i = 0; i < a->held_count; i++) {
 		if (a->held[i].run == number) {
-			drop_message(a, &a->held[i]);
+			link_message_release(&a->held[i]);
 			continue;
 		}
 		if (kept != i)

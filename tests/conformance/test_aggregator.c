@@ -304,6 +304,81 @@ static void a_run_that_a_consumer_gives_back_is_sent_again(void **state)
 	bench_close(&b);
 }
 
+static void await_credit(struct bench *b, uint64_t credit)
+{
+	const uint64_t deadline_ns = now_ns() + NET_DEADLINE_NS;
+
+	while (link_sender_credit(b->source[0]->sender) < credit) {
+		assert_true(now_ns() < deadline_ns);
+		net_turn(b->net);
+	}
+}
+
+/* So many, and no more when all has been said. */
+static void expect_credit(struct bench *b, uint64_t credit)
+{
+	await_credit(b, credit);
+	/* A heartbeat either way: whatever would come too much has come. */
+	net_pass(b->net, 2 * LINK_HEARTBEAT_NS);
+	assert_int_equal(link_sender_credit(b->source[0]->sender), credit);
+}
+
+static void give_run_back(struct bench *b, uint64_t run)
+{
+	const struct sluice_wire_nack nack = { .run_first = sluice_le64(run),
+					       .run_count = sluice_le32(1),
+					       .cause = sluice_le16(SLUICE_LOSS_LATE) };
+
+	assert_int_equal(link_nack(b->consumer[0]->receiver, 0, SCAN, &nack, 1), 0);
+	bench_expect_nack(b, 0, run);
+}
+
+/* The source begins a run that is asked for again anew: it never sends the old last part. */
+static void a_run_broken_off_in_the_middle_costs_no_credit(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_open(&b, 1, 2, (const int[]){ 32, -1 });
+	/* Oftener than there are credits. */
+	for (unsigned int again = 0; again < 4; again++) {
+		assert_int_equal(bench_try_send(&b, 0, 0, 0, 0), 0);
+		bench_expect_chunk(&b, 0, 0, 0);
+		give_run_back(&b, 0);
+		await_credit(&b, 2);
+	}
+	bench_send(&b, 0, 0);
+	bench_expect_chunk(&b, 0, 0, 0);
+	expect_credit(&b, 2);
+	bench_close(&b);
+}
+
+/* The rest of the old pass is still on its way when the run is asked for again. */
+static void the_rest_of_a_broken_off_run_gives_no_second_credit(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_open(&b, 1, 2, (const int[]){ 32, -1 });
+	assert_int_equal(bench_try_send(&b, 0, 0, 0, 0), 0);
+	bench_expect_chunk(&b, 0, 0, 0);
+	give_run_back(&b, 0);
+	assert_int_equal(bench_try_send(&b, 0, 0, 1, SLUICE_WIRE_LAST_PART), 0);
+	bench_await(&b, &b.aggregator->stats.outdated, 1);
+	expect_credit(&b, 2);
+	/* It does not reach the consumer, and the new pass does. */
+	bench_send(&b, 0, 0);
+	bench_expect_chunk(&b, 0, 0, 0);
+	assert_int_equal(b.consumer[0]->count, 0);
+	/* Part 0 twice without a word from here, as when two requests cross. */
+	assert_int_equal(bench_try_send(&b, 0, 1, 0, 0), 0);
+	bench_send(&b, 0, 1);
+	bench_expect_chunk(&b, 0, 1, 0);
+	bench_expect_chunk(&b, 0, 1, 0);
+	expect_credit(&b, 2);
+	bench_close(&b);
+}
+
 static int join(struct aggregator *a, void *arg, struct sluice_error *reterr)
 {
 	const struct plan_member *m = arg;
@@ -440,6 +515,8 @@ int main(void)
 		cmocka_unit_test(an_answer_that_the_link_does_not_take_is_told_later),
 		cmocka_unit_test(runs_of_a_consumer_that_is_lost_go_to_another),
 		cmocka_unit_test(a_run_that_a_consumer_gives_back_is_sent_again),
+		cmocka_unit_test(a_run_broken_off_in_the_middle_costs_no_credit),
+		cmocka_unit_test(the_rest_of_a_broken_off_run_gives_no_second_credit),
 		cmocka_unit_test(a_consumer_may_join_while_a_scan_runs),
 		cmocka_unit_test(the_end_is_passed_on_after_every_sectors),
 		cmocka_unit_test(chunks_of_nothing_that_is_known_are_refused),
