@@ -16,6 +16,8 @@
 #include "sluice.h"
 
 #define LOOK_NS (1 * NS_PER_S) /* deadline of one look at a member */
+/* Nothing moves and no ledger comes: longer than every member waits for another. */
+#define STILL_NS (90 * NS_PER_S)
 
 enum {
 	LOOK_EVERY_MS = 100,
@@ -32,7 +34,8 @@ struct arguments {
 
 struct progress {
 	uint64_t begin_ns, line_ns;
-	uint64_t blocks; /* acknowledged, all sectors */
+	uint64_t moved_ns; /* when @blocks rose last */
+	uint64_t blocks;   /* acknowledged, all sectors */
 	uint64_t per_sector[SLUICE_SECTORS_MAX];
 	bool terminal;
 };
@@ -58,6 +61,8 @@ static void read_board(const json_t *board, struct progress *p, uint32_t scan)
 
 static void look(const struct scan_plan *plan, struct progress *p)
 {
+	const uint64_t before = p->blocks;
+
 	for (unsigned int b = 0; b < plan->board_count; b++) {
 		unsigned int earlier = 0;
 		json_t *status, *board;
@@ -76,6 +81,8 @@ static void look(const struct scan_plan *plan, struct progress *p)
 	p->blocks = 0;
 	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++)
 		p->blocks += p->per_sector[s];
+	if (p->blocks != before)
+		p->moved_ns = now_ns();
 }
 
 static double gbytes(const struct scan_plan *plan, uint64_t blocks)
@@ -263,9 +270,38 @@ static int report(const struct scan_plan *plan, const struct watch_args *args, c
 	return ledger.closed ? EXIT_SUCCESS : EXIT_OPEN;
 }
 
+static bool is_over(const struct progress *p, const struct watch_args *args)
+{
+	return (args->timeout_s > 0 && seconds_since(p->begin_ns) > args->timeout_s) ||
+	       now_ns() - p->moved_ns > STILL_NS;
+}
+
+static void say_if_silent(const char *kind, const struct plan_member *list, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		struct sluice_error error = { 0 };
+		json_t *status;
+
+		if (client_get(list[i].url, "/api/v1/status", LOOK_NS, &status, &error) == 0)
+			json_decref(status);
+		else
+			(void)fprintf(stderr, "sluice watch: %s %s is silent: %s\n", kind,
+				      list[i].id, error.text);
+	}
+}
+
+static void say_who_is_silent(const struct scan_plan *plan)
+{
+	say_if_silent("board", plan->board, plan->board_count);
+	say_if_silent("aggregator", plan->aggregator, plan->aggregator_count);
+	say_if_silent("consumer", plan->consumer, plan->consumer_count);
+}
+
 int watch_scan(struct client *client, const struct scan_plan *plan, const struct watch_args *args)
 {
-	struct progress p = { .begin_ns = now_ns(), .terminal = isatty(STDERR_FILENO) };
+	struct progress p = { .begin_ns = now_ns(),
+			      .moved_ns = now_ns(),
+			      .terminal = isatty(STDERR_FILENO) };
 	struct sluice_error error = { 0 };
 	char *json = NULL;
 	int ret, status;
@@ -274,9 +310,12 @@ int watch_scan(struct client *client, const struct scan_plan *plan, const struct
 		ret = get_ledger(client, plan, &json, &error);
 		if (ret == 0)
 			break;
-		if (args->timeout_s > 0 && seconds_since(p.begin_ns) > args->timeout_s) {
-			(void)fprintf(stderr, "%ssluice watch: after %.0f s: %s\n",
-				      p.terminal ? "\n" : "", args->timeout_s, error.text);
+		if (is_over(&p, args)) {
+			(void)fprintf(stderr,
+				      "%ssluice watch: after %.0f s, %.0f s without a move: %s\n",
+				      p.terminal ? "\n" : "", seconds_since(p.begin_ns),
+				      seconds_since(p.moved_ns), error.text);
+			say_who_is_silent(plan);
 			return EXIT_FAILURE;
 		}
 		/* An unreachable directory is waited for: the scan goes on without it. */
@@ -303,7 +342,8 @@ enum {
 static const struct argp_option options[] = {
 	{ "ledger", KEY_LEDGER, "FILE", 0, "write the ledger to FILE, JSON", 0 },
 	{ "json", KEY_JSON, NULL, 0, "end with one line of JSON", 0 },
-	{ "timeout", KEY_TIMEOUT, "S", 0, "stop watching after S seconds (default: never)", 0 },
+	{ "timeout", KEY_TIMEOUT, "S", 0,
+	  "stop watching after S seconds (default: when nothing has moved for 90)", 0 },
 	{ 0 },
 };
 
