@@ -66,7 +66,8 @@ static void take_gone(struct account *a, const struct ledger_half *half, json_t 
 {
 	const int b = board_index(a->plan, half->id);
 
-	a->gone = half->id;
+	if (!a->gone)
+		a->gone = half->id;
 	a->ranges_whole = false;
 	if (b < 0)
 		return;

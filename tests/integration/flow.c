@@ -177,6 +177,15 @@ static int reap(pid_t pid, uint64_t deadline_ns)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+void flow_kill(struct flow *flow, unsigned int process)
+{
+	struct flow_process *p = &flow->process[process];
+
+	(void)kill(p->pid, SIGKILL);
+	(void)reap(p->pid, now_ns() + STOP_NS);
+	p->pid = 0;
+}
+
 int flow_end(struct flow *flow, unsigned int process)
 {
 	struct flow_process *p = &flow->process[process];
@@ -225,7 +234,9 @@ static FILE *config_open(const struct flow *flow, const char *name, char path[FL
 	path_of(flow, name, ".yaml", path);
 	out = fopen(path, "w");
 	assert_non_null(out);
-	(void)fprintf(out, "instrument: test\ndirectory:\n  kind: %s\n  endpoints: [\"%s\"]\n",
+	(void)fprintf(out,
+		      "instrument: test\ndirectory:\n  kind: %s\n  lease_ttl_s: 2\n  endpoints: "
+		      "[\"%s\"]\n",
 		      flow->none ? "none" : "etcd",
 		      flow->none ? "http://127.0.0.1:1" : flow->etcd.url);
 	return out;

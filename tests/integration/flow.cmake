@@ -10,6 +10,10 @@ sluice_test(test_flow LABEL integration TIMEOUT 300 SHORT
 sluice_test(test_flow_recorded LABEL integration TIMEOUT 120
 	SOURCES ${SLUICE_TEST_DIR}/test_flow_recorded.c ${flow_sources}
 	LINK scan model directory PkgConfig::hdf5)
+sluice_test(test_flow_death LABEL integration TIMEOUT 300
+	SOURCES ${SLUICE_TEST_DIR}/test_flow_death.c ${flow_sources}
+	LINK scan model directory PkgConfig::hdf5)
+add_dependencies(test_flow_death ${flow_programs})
 add_dependencies(test_flow ${flow_programs})
 add_dependencies(test_flow_recorded ${flow_programs})
 add_test(NAME test_flow_merlin COMMAND test_flow_recorded merlin)

@@ -58,6 +58,9 @@ unsigned int flow_start_sluiced(struct flow *flow, unsigned int sectors, const c
 /* SIGTERM; the exit status, or -1 if a signal ended it. */
 int flow_end(struct flow *flow, unsigned int process);
 
+/* SIGKILL. */
+void flow_kill(struct flow *flow, unsigned int process);
+
 /* Runs `sluice @args...` (NULL-terminated); its exit status. Output to "NAME.out" and ".log". */
 int flow_sluice(struct flow *flow, const char *name, const char *const *args);
 /* Arms, watches and decodes the ledger. The exit status of the command. */

@@ -53,6 +53,9 @@ events() {
 }
 b=$(events b --seed 5)
 c=$(events c --seed 5 --directory none)
+quickstart --scan 6x5 --out "$work/n" --directory none >"$work/n.txt" 2>"$work/n.err" || fail 'none, fitted, failed'
+[ "$(tail -n 1 "$work/n.txt" | jq '.frames_delivered == 35 and .ledger == "closed"')" = true ] ||
+	fail "none, fitted: $(tail -n 1 "$work/n.txt")"
 d=$(events d --seed 6)
 [ "$b" -eq "$c" ] || fail "the same seed gave $b and $c events"
 [ "$b" -ne "$d" ] || fail "two seeds gave $b events"
