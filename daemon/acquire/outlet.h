@@ -64,6 +64,7 @@ struct outlet_args {
 
 struct outlet_stats {
 	_Atomic uint64_t parcels_sent, parcels_resent, blocks_acked, blocks_rejected;
+	_Atomic uint64_t blocks_given_up; /* nobody took them */
 	_Atomic uint64_t pending, in_flight;
 };
 
@@ -74,7 +75,8 @@ void outlet_close(struct outlet *outlet);
 /* Control: waits until the link is up. -ETIMEDOUT, or the peer's refusal, with @reterr naming it.
  */
 int outlet_wait_up(struct outlet *outlet, uint64_t deadline_ns, struct sluice_error *reterr);
-/* Control: gives up @ns after the last progress from now on: an abort is not to wait for long. */
+/* Control: gives up @ns after the last progress from now on: an abort is not to wait for long. 0:
+ * the scan is taken back, at once and without a scan-end. */
 void outlet_hurry(struct outlet *outlet, uint64_t ns);
 /* Control: whether the sender has nothing left to do. */
 bool outlet_done(const struct outlet *outlet);

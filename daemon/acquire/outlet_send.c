@@ -80,14 +80,14 @@ static void look_at_lingering(struct outlet *o)
 	}
 }
 
-static void settle(struct outlet *o, struct parcel *p, unsigned int fate)
+/* Gives how many blocks had no fate before. */
+static uint64_t settle(struct outlet *o, struct parcel *p, unsigned int fate)
 {
 	uint64_t moved = 0;
 
 	for (uint16_t i = 0; i < p->block_count; i++)
 		moved += tally_set(o->args.tally, sluice_u64(p->table[i].frame), 1, fate);
-	if (fate == TALLY_DELIVERED)
-		add(&o->stats.blocks_acked, moved);
+	return moved;
 }
 
 /* Acknowledged parcels leave from the front; those behind an unacknowledged one wait for it. */
@@ -132,7 +132,7 @@ static void take_ack(struct outlet *o, const struct link_event *event)
 
 			if (p->acked || p->run < first || p->run - first >= count)
 				continue;
-			settle(o, p, TALLY_DELIVERED);
+			add(&o->stats.blocks_acked, settle(o, p, TALLY_DELIVERED));
 			p->acked = true;
 			o->progress_ns = now_ns();
 		}
@@ -285,7 +285,8 @@ void outlet_give_up(struct outlet *outlet)
 			const uint32_t index = queue_at(queues[q], 0);
 
 			queues[q]->head++;
-			settle(o, &o->parcel[index], TALLY_LOST + SLUICE_LOSS_PEER);
+			add(&o->stats.blocks_given_up,
+			    settle(o, &o->parcel[index], TALLY_LOST + SLUICE_LOSS_PEER));
 			retire(o, index);
 		}
 	}
@@ -328,16 +329,23 @@ static void sleep_until_work(struct outlet *o)
 		drain_fd(o->wake);
 }
 
+/*
+ * Also where the outlet gave up, if somebody is there to be told: whoever waits for what is lost
+ * must not wait on. Of a scan that was taken back nobody need hear.
+ */
 static void say_goodbye(struct outlet *o)
 {
 	const struct sluice_wire_scan_end end = {
 		.frames_expected = sluice_le64(o->args.plan->frames_expected),
 		.blocks_acked = sluice_le64(atomic_load(&o->stats.blocks_acked)),
-		.blocks_lost = sluice_le64(atomic_load(&o->stats.blocks_rejected)),
+		.blocks_lost = sluice_le64(atomic_load(&o->stats.blocks_rejected) +
+					   atomic_load(&o->stats.blocks_given_up)),
 	};
 	const uint64_t deadline_ns = now_ns() + GOODBYE_NS;
 
-	while (!o->gave_up && now_ns() < deadline_ns) {
+	if (o->gave_up && atomic_load(&o->give_up_ns) == 0)
+		return;
+	while (now_ns() < deadline_ns) {
 		struct link_pollitem item = { .sender = o->link };
 		int ret = 0;
 
@@ -350,7 +358,7 @@ static void say_goodbye(struct outlet *o)
 			ret = link_send_scan_end(o->link, o->args.plan->scan, o->args.plan->epoch,
 						 o->args.sector, &end);
 		}
-		if (ret == 0)
+		if (ret == 0 || (ret == -ENOTCONN && o->gave_up))
 			return;
 		(void)link_poll(&item, 1, TICK_NS);
 	}
