@@ -14,6 +14,8 @@
 
 /* The sources are given 5 s and the aggregators 8 s to end an aborted scan in good order. */
 #define ABORT_TIMEOUT_NS (10 * NS_PER_S)
+/* At least; enough for an aggregator to be started again. */
+#define ABSENT_TIMEOUT_NS (10 * NS_PER_S)
 
 /* ---- the queues ---------------------------------------------------------------------------- */
 
@@ -213,6 +215,8 @@ static void consumer_setup(struct sluice_consumer *c, const struct sluice_consum
 	c->window_runs = args->window_runs;
 	c->run_timeout_ns = args->run_timeout_ms * NS_PER_MS;
 	c->abort_timeout_ns = ABORT_TIMEOUT_NS;
+	c->absent_timeout_ns = c->run_timeout_ns > ABSENT_TIMEOUT_NS ? c->run_timeout_ns
+								     : ABSENT_TIMEOUT_NS;
 	c->prepare = args->prepare;
 	c->ctx = args->ctx;
 	c->has_directory = strcmp(args->directory, "none") != 0;

@@ -2,6 +2,7 @@
 /* The consumer as a member: it answers plans, hears of aborts, and shows how it is. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,9 @@ static int plan_take(struct sluice_consumer *c, const struct sluice_scan *info,
 		slot->info.background = info->background;
 		slot->info.xray = info->xray;
 	}
+	/* Armed anew, the number is that of another scan. */
+	if (slot)
+		slot->deserted = false;
 	return 0;
 }
 
@@ -154,6 +158,33 @@ static uint64_t stat_get(const _Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+/* Counters, as they are named in the status and in the metrics. */
+static const char since_start[] = "Since the start of the program";
+static const struct {
+	const char *name;
+	struct metric metric;
+	size_t offset; /* in struct consumer_stats */
+} counts[] = {
+#define COUNT(field)                                                                    \
+	{                                                                               \
+#field, { "sluice_consumer_" #field "_total", "counter", since_start }, \
+			  offsetof(struct consumer_stats, field)                        \
+	}
+	COUNT(frames),    COUNT(frames_incomplete), COUNT(blocks),
+	COUNT(events),    COUNT(blocks_twice),      COUNT(bad_chunks),
+	COUNT(bad_scans), COUNT(scans_deserted),    COUNT(rejects_forgotten),
+#undef COUNT
+};
+
+enum {
+	COUNTS = sizeof(counts) / sizeof(counts[0]),
+};
+
+static uint64_t count_get(const struct consumer_stats *s, size_t index)
+{
+	return stat_get((const _Atomic uint64_t *)((const char *)s + counts[index].offset));
+}
+
 static json_t *runs_json(const struct consumer_stats *s)
 {
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "assembling",
@@ -197,17 +228,14 @@ static void status(void *ctx, json_t *root)
 	struct sluice_consumer *c = ctx;
 	const struct consumer_stats *s = &c->stats;
 
-	(void)json_object_update_new(
-		root, json_pack("{s:s, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-				"endpoint", link_receiver_endpoint(c->receiver), "window_runs",
-				(int)c->window_runs, "peers", (json_int_t)stat_get(&s->peers),
-				"runs", runs_json(s), "frames", (json_int_t)stat_get(&s->frames),
-				"frames_incomplete", (json_int_t)stat_get(&s->frames_incomplete),
-				"blocks", (json_int_t)stat_get(&s->blocks), "events",
-				(json_int_t)stat_get(&s->events), "blocks_twice",
-				(json_int_t)stat_get(&s->blocks_twice), "bad_chunks",
-				(json_int_t)stat_get(&s->bad_chunks), "bad_scans",
-				(json_int_t)stat_get(&s->bad_scans), "rejected", rejected_json(s)));
+	(void)json_object_update_new(root, json_pack("{s:s, s:i, s:I, s:o, s:o}", "endpoint",
+						     link_receiver_endpoint(c->receiver),
+						     "window_runs", (int)c->window_runs, "peers",
+						     (json_int_t)stat_get(&s->peers), "runs",
+						     runs_json(s), "rejected", rejected_json(s)));
+	for (size_t i = 0; i < COUNTS; i++)
+		(void)json_object_set_new(root, counts[i].name,
+					  json_integer((json_int_t)count_get(s, i)));
 	(void)pthread_mutex_lock(&c->lock);
 	(void)json_object_set_new(root, "report", reports_json(c));
 	(void)json_object_set_new(root, "shared", consumer_shared_json(c));
@@ -237,26 +265,12 @@ static void metrics_counts(struct metrics *m, const struct consumer_stats *s)
 		"sluice_consumer_blocks_rejected_total", "counter",
 		"Blocks received that could not be used, by cause"
 	};
-	static const char help[] = "Since the start of the program";
-	const struct {
-		struct metric metric;
-		const _Atomic uint64_t *value;
-	} row[] = {
-		{ { "sluice_consumer_frames_total", "counter", help }, &s->frames },
-		{ { "sluice_consumer_frames_incomplete_total", "counter", help },
-		  &s->frames_incomplete },
-		{ { "sluice_consumer_blocks_total", "counter", help }, &s->blocks },
-		{ { "sluice_consumer_events_total", "counter", help }, &s->events },
-		{ { "sluice_consumer_blocks_twice_total", "counter", help }, &s->blocks_twice },
-		{ { "sluice_consumer_bad_chunks_total", "counter", help }, &s->bad_chunks },
-		{ { "sluice_consumer_bad_scans_total", "counter", help }, &s->bad_scans },
-		{ { "sluice_consumer_rejects_forgotten_total", "counter", help },
-		  &s->rejects_forgotten },
-		{ { "sluice_consumer_peers", "gauge", "Aggregators connected" }, &s->peers },
-	};
+	static const struct metric peers = { "sluice_consumer_peers", "gauge",
+					     "Aggregators connected" };
 
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
-		metrics_u64(m, &row[i].metric, NULL, stat_get(row[i].value));
+	for (size_t i = 0; i < COUNTS; i++)
+		metrics_u64(m, &counts[i].metric, NULL, count_get(s, i));
+	metrics_u64(m, &peers, NULL, stat_get(&s->peers));
 	for (unsigned int cause = 1; cause < SLUICE_LOSS_COUNT; cause++) {
 		char labels[64] = "";
 

@@ -250,8 +250,7 @@ static void peer_down(struct sluice_consumer *c, unsigned int index)
 		if (answer->peer == index)
 			answer->sectors = 0;
 	}
-	for (unsigned int i = 0; i < SCANS_MAX; i++)
-		c->scan[i].peers &= ~(UINT64_C(1) << index);
+	scan_peer_lost(c, index);
 	c->peer[index] = (struct peer){ .up = false };
 	stat_sub(&c->stats.peers, 1);
 }
@@ -381,14 +380,34 @@ static bool chunk_take(struct sluice_consumer *c, struct link_message *message)
 	return true;
 }
 
+/*
+ * Of a scan that has ended here without this aggregator: others may still take it. The credit is
+ * kept, so that they are asked, and not this consumer over and over.
+ */
+static void refuse_late(struct sluice_consumer *c, const struct link_message *message)
+{
+	const struct sluice_wire_nack nack = { .run_first = sluice_le64(message->run),
+					       .run_count = sluice_le32(1),
+					       .sector = sluice_le16(message->sector),
+					       .cause = sluice_le16(SLUICE_LOSS_PEER) };
+
+	stat_add(&c->stats.bad_chunks, 1);
+	c->peer[message->peer].withheld += message->part == 0;
+	if (message->flags & SLUICE_WIRE_LAST_PART)
+		(void)link_nack(c->receiver, message->peer, message->scan, &nack, 1);
+}
+
 /* The link has seen to it that the peer had a credit; a chunk that is let go gives it back. */
 static void chunk_received(struct sluice_consumer *c, struct link_message *message)
 {
 	const bool first = message->part == 0;
 
-	if (chunk_take(c, message))
+	if (!scan_active(c, message->scan) && scan_is_deserted(c, message->scan))
+		refuse_late(c, message);
+	else if (chunk_take(c, message))
 		return;
-	c->peer[message->peer].returned += first;
+	else
+		c->peer[message->peer].returned += first;
 	link_message_release(message);
 }
 
@@ -499,7 +518,7 @@ static void scan_look(struct sluice_consumer *c, struct consumer_scan *scan, uin
 		scan->aborting = true;
 		discard_runs(c, scan, OWNER_NONE);
 	}
-	if (!scan->aborting && scan->ended_count < scan->aggregators)
+	if (!scan->aborting && !scan_is_through(c, scan, now))
 		return;
 	if (scan->live == 0 && scan->answers == 0)
 		scan_finish(c, scan);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <base/clock.h>
 #include <consume/consumer_state.h>
 
 struct consumer_scan *scan_slot(struct sluice_consumer *c, uint32_t scan)
@@ -107,8 +108,11 @@ static struct consumer_scan *scan_start(struct sluice_consumer *c, const struct 
 
 	if (prepared && prepared->aborted)
 		return NULL;
-	/* After its end every aggregator is through with a scan: this is another of its number. */
-	if (scan && scan->state != SLOT_TOLD)
+	/*
+	 * After its end every aggregator is through with a scan: this is another of its number. But
+	 * one that was away may come back with a scan whose half is published: that is no new one.
+	 */
+	if (scan && (scan->state != SLOT_TOLD || scan->deserted))
 		return NULL;
 	if (!scan)
 		scan = scan_slot_take(c);
@@ -156,6 +160,9 @@ bool scan_begin(struct sluice_consumer *c, const struct link_message *message)
 		goto refuse;
 	}
 	scan->peers |= UINT64_C(1) << message->peer;
+	scan->absent_ns = now_ns() + c->absent_timeout_ns;
+	peer->returned += peer->withheld;
+	peer->withheld = 0;
 	peer->target = (uint64_t)c->window_runs * info.geometry.sectors;
 	return true;
 
@@ -164,24 +171,71 @@ refuse:
 	return false;
 }
 
-void scan_ended_by(struct consumer_scan *scan, const char *name)
+static bool has_ended(const struct consumer_scan *scan, const char *name)
 {
 	for (unsigned int i = 0; i < scan->ended_count; i++) {
 		if (strcmp(scan->ended[i], name) == 0)
-			return;
+			return true;
 	}
-	if (scan->ended_count < scan->aggregators)
+	return false;
+}
+
+void scan_ended_by(struct consumer_scan *scan, const char *name)
+{
+	if (!has_ended(scan, name) && scan->ended_count < scan->aggregators)
 		memcpy(scan->ended[scan->ended_count++], name, SLUICE_WIRE_NAME_MAX);
+}
+
+bool scan_is_through(const struct sluice_consumer *c, const struct consumer_scan *scan,
+		     uint64_t now)
+{
+	if (scan->ended_count == scan->aggregators)
+		return true;
+	if (scan->absent_ns > now)
+		return false;
+	for (unsigned int p = 0; p < LINK_PEERS_MAX; p++) {
+		if (scan->peers >> p & 1 && !has_ended(scan, c->peer[p].name))
+			return false;
+	}
+	return true;
+}
+
+void scan_peer_lost(struct sluice_consumer *c, unsigned int peer)
+{
+	const uint64_t bit = UINT64_C(1) << peer;
+
+	for (unsigned int i = 0; i < SCANS_MAX; i++) {
+		if (!(c->scan[i].peers & bit))
+			continue;
+		c->scan[i].peers &= ~bit;
+		c->scan[i].absent_ns = now_ns() + c->absent_timeout_ns;
+	}
+}
+
+bool scan_is_deserted(struct sluice_consumer *c, uint32_t scan)
+{
+	const struct consumer_scan *slot;
+	bool deserted;
+
+	(void)pthread_mutex_lock(&c->lock);
+	slot = scan_slot(c, scan);
+	deserted = slot && slot->deserted;
+	(void)pthread_mutex_unlock(&c->lock);
+	return deserted;
 }
 
 void scan_finish(struct sluice_consumer *c, struct consumer_scan *scan)
 {
+	const bool deserted = !scan->aborting && scan->ended_count < scan->aggregators;
+
 	scan->active = false;
 	scan->aborting = false;
 	account_close(scan);
 	(void)pthread_mutex_lock(&c->lock);
 	scan->state = SLOT_ENDED;
+	scan->deserted = deserted;
 	(void)pthread_mutex_unlock(&c->lock);
+	stat_add(&c->stats.scans_deserted, deserted);
 	consumer_ready_push(c, &scan->end);
 }
 

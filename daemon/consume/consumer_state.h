@@ -139,12 +139,14 @@ struct consumer_scan {
 	struct ready_item begin, end;
 	struct half_consumer half; /* @lock */
 	uint64_t abort_ns;         /* @lock: when the scan ends here in any case; 0: not aborted */
+	bool deserted;             /* @lock: ended here without all of its aggregators */
 
 	bool active;          /* network thread, from here: takes runs */
 	bool aborting;        /* no more, but some are in hand */
 	unsigned int answers; /* that wait to be sent */
 	uint64_t peers;       /* who sends in it */
 	unsigned int aggregators, ended_count;
+	uint64_t absent_ns; /* an aggregator that is not here by then counts as ended */
 	char ended[PLAN_MEMBERS_MAX][SLUICE_WIRE_NAME_MAX];
 	uint64_t live;      /* runs in the table */
 	uint64_t runs;      /* of the whole scan */
@@ -161,6 +163,7 @@ struct consumer_scan {
 struct peer {
 	bool up;
 	uint64_t target, granted, returned;
+	uint64_t withheld; /* credits used for a scan that is over here: due with the next scan */
 	char name[SLUICE_WIRE_NAME_MAX];
 };
 
@@ -185,7 +188,7 @@ struct consumer_stats {
 	_Atomic uint64_t runs_assembling, runs_ready, runs_in_hand, peers;
 	_Atomic uint64_t runs_acked, runs_dropped, runs_repeated, runs_timed_out, runs_discarded;
 	_Atomic uint64_t frames, frames_incomplete, blocks, events;
-	_Atomic uint64_t blocks_twice, bad_chunks, bad_scans, rejects_forgotten;
+	_Atomic uint64_t blocks_twice, bad_chunks, bad_scans, scans_deserted, rejects_forgotten;
 	_Atomic uint64_t rejected[SLUICE_LOSS_COUNT];
 };
 
@@ -205,7 +208,8 @@ struct sluice_consumer {
 	char id[SLUICE_WIRE_NAME_MAX], group[PLAN_GROUP_MAX];
 	uint32_t window_runs;
 	uint64_t run_timeout_ns;
-	uint64_t abort_timeout_ns; /* an aborted scan that nobody ends, ends here after this */
+	uint64_t abort_timeout_ns;  /* an aborted scan that nobody ends, ends here after this */
+	uint64_t absent_timeout_ns; /* an aggregator away for so long has ended its scan */
 	int (*prepare)(void *ctx, const struct sluice_scan *scan, struct sluice_error *reterr);
 	void *ctx;
 	bool has_directory;
@@ -279,6 +283,13 @@ struct consumer_scan *scan_slot(struct sluice_consumer *c, uint32_t scan);
 bool scan_begin(struct sluice_consumer *c, const struct link_message *message);
 /* An aggregator of this name has ended the scan. */
 void scan_ended_by(struct consumer_scan *scan, const char *name);
+/* Whether each aggregator has ended the scan, or has been away for absent_timeout_ns. */
+bool scan_is_through(const struct sluice_consumer *c, const struct consumer_scan *scan,
+		     uint64_t now);
+/* The peer is gone from the scans it was in: they wait for its return, but not for ever. */
+void scan_peer_lost(struct sluice_consumer *c, unsigned int peer);
+/* Whether the scan has ended here without an aggregator, which may come back with more of it. */
+bool scan_is_deserted(struct sluice_consumer *c, uint32_t scan);
 /* No run lives any more: the end is put before next(). */
 void scan_finish(struct sluice_consumer *c, struct consumer_scan *scan);
 void scan_free(struct consumer_scan *scan);

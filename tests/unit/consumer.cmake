@@ -6,6 +6,7 @@ function(consumer_test name)
 	target_include_directories(${name} PRIVATE ${CMAKE_BINARY_DIR}/view/consume)
 endfunction()
 
+consumer_test(test_consumer_absent)
 consumer_test(test_consumer_flow)
 consumer_test(test_consumer_frame)
 consumer_test(test_consumer_member)
