@@ -46,6 +46,7 @@ struct acquisition_stats {
 	_Atomic uint64_t blocks_refused;  /* too late, or of no frame of the scan */
 	_Atomic uint64_t blocks_repeated; /* a frame that was there already */
 	_Atomic uint64_t waits_for_chunk, waits_for_parcel;
+	_Atomic uint64_t parcels_withheld; /* from an outlet that had none free for too long */
 };
 
 struct acquisition {
@@ -65,6 +66,8 @@ struct acquisition {
 	uint16_t part;       /* of the open run: the next one */
 	bool last_told;      /* its last part was pushed */
 	unsigned int posted; /* buffers at the source */
+	uint32_t stuck;      /* set of outlets that get nothing any more */
+	bool gave_up;        /* no outlet lets go of a chunk: the rest is not read */
 
 	atomic_bool go, abort, reader_done;
 	struct acquisition_stats stats;

@@ -37,11 +37,6 @@ static void wait_for_wake(struct acquisition *a)
 		(void)!read(a->reader_wake, &count, sizeof(count));
 }
 
-static struct outlet *route(const struct acquisition *a, uint64_t run)
-{
-	return a->outlet[plan_route(a->plan, run)];
-}
-
 static uint64_t run_first_frame(const struct acquisition *a, uint64_t run)
 {
 	return run * a->plan->run_frames;
@@ -54,27 +49,48 @@ static uint64_t run_length(const struct acquisition *a, uint64_t run)
 	return left < a->plan->run_frames ? left : a->plan->run_frames;
 }
 
-/* A parcel, as soon as one is free: parcels come home with every acknowledgement or giving up. */
-static struct parcel *get_parcel(struct acquisition *a, struct outlet *outlet)
+/*
+ * A parcel, as soon as one is free: parcels come home with every acknowledgement or giving up, once
+ * the transport lets go of them. NULL: that outlet's do not, and it gets nothing any more. An
+ * abort shortens the wait by way of outlet_hurry().
+ */
+static struct parcel *get_parcel(struct acquisition *a, unsigned int holder)
 {
+	const uint32_t bit = UINT32_C(1) << holder;
+	struct outlet *outlet = a->outlet[holder];
+	uint64_t since_ns = 0;
 	struct parcel *parcel;
 
-	while (outlet_parcel(outlet, &parcel) < 0) {
+	while (!(a->stuck & bit) && outlet_parcel(outlet, &parcel) < 0) {
+		if (since_ns == 0)
+			since_ns = now_ns();
+		if (outlet_is_stuck(outlet, since_ns)) {
+			log_err("board %s: the link to aggregator %s lets go of nothing: the rest "
+				"of what it was to get is lost",
+				a->args.id, outlet_peer(outlet));
+			a->stuck |= bit;
+			break;
+		}
 		add(&a->stats.waits_for_parcel, 1);
 		wait_for_wake(a);
 	}
-	return parcel;
+	if (!(a->stuck & bit))
+		return parcel;
+	add(&a->stats.parcels_withheld, 1);
+	return NULL;
 }
 
 static void push_void(struct acquisition *a, uint64_t run, uint16_t part)
 {
-	struct outlet *outlet = route(a, run);
-	struct parcel *parcel = get_parcel(a, outlet);
+	const unsigned int holder = plan_route(a->plan, run);
+	struct parcel *parcel = get_parcel(a, holder);
 
+	if (!parcel)
+		return; /* whoever would gather the run has been given up */
 	parcel->run = run;
 	parcel->part = part;
 	parcel->flags = SLUICE_WIRE_LAST_PART;
-	outlet_push(outlet, parcel);
+	outlet_push(a->outlet[holder], parcel);
 }
 
 /* The open run gets its last part; the next run opens. */
@@ -156,10 +172,17 @@ struct stretch {
 	uint32_t first, count; /* entries in the chunk's table */
 };
 
+static void withhold(struct acquisition *a, const struct sluice_wire_block *table, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		(void)tally_set(a->tally, sluice_u64(table[i].frame), 1,
+				TALLY_LOST + SLUICE_LOSS_PEER);
+}
+
 static void push_stretch(struct acquisition *a, struct chunk *chunk, const struct stretch *s)
 {
-	struct outlet *outlet = route(a, s->run);
-	struct parcel *parcel = get_parcel(a, outlet);
+	const unsigned int holder = plan_route(a->plan, s->run);
+	struct parcel *parcel = get_parcel(a, holder);
 	struct sluice_wire_block *table = &chunk->table[s->first];
 	const uint32_t base = sluice_u32(table[0].offset);
 	const uint32_t end = sluice_u32(table[s->count - 1].offset) + a->args.sector_bytes;
@@ -167,6 +190,10 @@ static void push_stretch(struct acquisition *a, struct chunk *chunk, const struc
 	for (uint32_t i = 0; i < s->count; i++) {
 		table[i].offset = sluice_le32(sluice_u32(table[i].offset) - base);
 		table[i].reserved = sluice_le16(0);
+	}
+	if (!parcel) {
+		withhold(a, table, s->count);
+		return;
 	}
 	a->run_seen += s->count;
 	parcel->run = s->run;
@@ -180,7 +207,7 @@ static void push_stretch(struct acquisition *a, struct chunk *chunk, const struc
 		parcel->flags = SLUICE_WIRE_LAST_PART;
 		a->last_told = true;
 	}
-	outlet_push(outlet, parcel);
+	outlet_push(a->outlet[holder], parcel);
 }
 
 /*
@@ -299,22 +326,45 @@ static void take_fill(struct acquisition *a, const struct source_fill *fill)
 		send_chunk(a, chunk, fill->block_count);
 }
 
+/*
+ * Every chunk is on its way: the board waits, by the policy `block`, while any outlet gets
+ * acknowledgements, or may still give up and let go. @since_ns: of this wait, 0 at first.
+ */
+static void wait_for_chunk(struct acquisition *a, uint64_t *since_ns)
+{
+	bool stuck = true;
+
+	if (*since_ns == 0)
+		*since_ns = now_ns();
+	for (unsigned int i = 0; i < a->outlet_count; i++)
+		stuck &= outlet_is_stuck(a->outlet[i], *since_ns);
+	if (stuck) {
+		log_err("board %s: no link lets go of a chunk: the rest of scan %" PRIu32
+			" is not read",
+			a->args.id, a->plan->scan);
+		a->gave_up = true;
+		return;
+	}
+	add(&a->stats.waits_for_chunk, 1);
+	wait_for_wake(a);
+}
+
 /* Until the source says that it was all. */
 static enum source_end read_all(struct acquisition *a)
 {
+	uint64_t waits_since_ns = 0;
 	struct source_fill fill;
 	int ret;
 
-	for (;;) {
+	while (!a->gave_up) {
 		if (atomic_load(&a->abort))
 			source_interrupt(a->args.source);
 		post_free_chunks(a);
 		if (a->posted == 0 && !atomic_load(&a->abort)) {
-			/* Every chunk is on its way: the board waits, by the policy `block`. */
-			add(&a->stats.waits_for_chunk, 1);
-			wait_for_wake(a);
+			wait_for_chunk(a, &waits_since_ns);
 			continue;
 		}
+		waits_since_ns = 0;
 		ret = source_reap(a->args.source, TICK_NS, &fill);
 		if (ret == -EAGAIN)
 			continue;
@@ -329,6 +379,7 @@ static enum source_end read_all(struct acquisition *a)
 		if (fill.end != SOURCE_END_NONE)
 			return fill.end;
 	}
+	return SOURCE_END_STOPPED;
 }
 
 /* Buffers that were posted and came back unfilled. */
@@ -382,7 +433,7 @@ void *acquisition_reader(void *arg)
 	if (!atomic_load(&a->abort))
 		end = acquire(a);
 	/* What has not come by now will not: name it, and close every run that is left. */
-	advance_to(a, plan_runs(a->plan), cause_of_end(end));
+	advance_to(a, plan_runs(a->plan), a->gave_up ? SLUICE_LOSS_PEER : cause_of_end(end));
 	for (unsigned int i = 0; i < a->outlet_count; i++)
 		outlet_finish(a->outlet[i]);
 	atomic_store(&a->reader_done, true);

@@ -27,6 +27,14 @@ int outlet_parcel(struct outlet *outlet, struct parcel **ret_parcel)
 	return 0;
 }
 
+bool outlet_is_stuck(const struct outlet *outlet, uint64_t since_ns)
+{
+	const uint64_t progress_ns = atomic_load(&outlet->progress_ns);
+	const uint64_t from_ns = progress_ns > since_ns ? progress_ns : since_ns;
+
+	return now_ns() - from_ns > atomic_load(&outlet->give_up_ns) + OUTLET_LET_GO_NS;
+}
+
 void outlet_push(struct outlet *outlet, struct parcel *parcel)
 {
 	const bool pushed = spsc_push(&outlet->queue, (uint32_t)(parcel - outlet->parcel));
@@ -172,6 +180,16 @@ err_free:
 	return ret;
 }
 
+/* Chunks of which the reader pushed fewer parcels than it said: all that were are home. */
+static void release_unpushed(struct outlet *o)
+{
+	for (uint32_t i = 0; i < ring_chunk_count(o->args.ring); i++) {
+		if (o->chunk_parcels[i] > 0)
+			ring_release(o->args.ring, ring_chunk(o->args.ring, i), o->args.aggregator);
+		o->chunk_parcels[i] = 0;
+	}
+}
+
 void outlet_close(struct outlet *outlet)
 {
 	if (!outlet)
@@ -185,6 +203,7 @@ void outlet_close(struct outlet *outlet)
 	link_sender_close(outlet->link);
 	if (outlet->has_thread) {
 		outlet_give_up(outlet);
+		release_unpushed(outlet);
 	}
 	if (outlet->wake >= 0)
 		(void)close(outlet->wake);

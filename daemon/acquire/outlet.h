@@ -34,6 +34,9 @@ enum {
 	OUTLET_PARCELS = 2048
 }; /* per outlet: sent, waiting, or coming home */
 
+/* Longer than a link needs to find that its peer is dead, and to let go. */
+#define OUTLET_LET_GO_NS (LINK_DEAD_NS + UINT64_C(1000000000))
+
 struct parcel {
 	uint64_t run;
 	uint16_t part;
@@ -83,8 +86,16 @@ bool outlet_done(const struct outlet *outlet);
 
 /* Reader. */
 int outlet_parcel(struct outlet *outlet, struct parcel **ret_parcel);
+/*
+ * Reader, waiting since @since_ns: whether no parcel is to be awaited any more. The time to give up
+ * is over, and the transport had OUTLET_LET_GO_NS more to let go of what it reads.
+ */
+bool outlet_is_stuck(const struct outlet *outlet, uint64_t since_ns);
 void outlet_push(struct outlet *outlet, struct parcel *parcel);
-/* Reader: how many parcels of @chunk it will push; before the first of them. */
+/*
+ * Reader: how many parcels of @chunk it will push; before the first of them. If it pushes fewer,
+ * the chunk is let go of by outlet_close().
+ */
 void outlet_expect(struct outlet *outlet, const struct chunk *chunk, uint32_t parcels);
 /* Reader: nothing more will be pushed. */
 void outlet_finish(struct outlet *outlet);

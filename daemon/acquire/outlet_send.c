@@ -134,7 +134,7 @@ static void take_ack(struct outlet *o, const struct link_event *event)
 				continue;
 			add(&o->stats.blocks_acked, settle(o, p, TALLY_DELIVERED));
 			p->acked = true;
-			o->progress_ns = now_ns();
+			atomic_store(&o->progress_ns, now_ns());
 		}
 	}
 	pop_acked(o);
@@ -246,7 +246,7 @@ static void send_pending(struct outlet *o)
 	while (spsc_pop(&o->queue, &index)) {
 		/* From idle to busy: the time without an acknowledgement begins now. */
 		if (queue_count(&o->pending) + queue_count(&o->in_flight) == 0)
-			o->progress_ns = now_ns();
+			atomic_store(&o->progress_ns, now_ns());
 		queue_push(&o->pending, index);
 	}
 	while (queue_count(&o->pending) > 0) {
@@ -297,7 +297,7 @@ static bool is_overdue(const struct outlet *o)
 {
 	if (queue_count(&o->pending) + queue_count(&o->in_flight) == 0)
 		return false;
-	return o->gave_up || now_ns() - o->progress_ns > atomic_load(&o->give_up_ns);
+	return o->gave_up || now_ns() - atomic_load(&o->progress_ns) > atomic_load(&o->give_up_ns);
 }
 
 static bool sender_done(struct outlet *o)

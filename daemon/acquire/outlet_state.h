@@ -49,10 +49,10 @@ struct outlet {
 
 	/* Sender's own. */
 	struct parcel_queue pending, in_flight, lingering;
-	uint64_t progress_ns;
 	bool scan_told;
 	bool gave_up;
 
+	_Atomic uint64_t progress_ns; /* sender writes; the reader's patience counts from it too */
 	atomic_bool
 		asleep; /* pairs in outlet_push(): set before the last look, taken by the waker */
 	atomic_bool finishing, stop, done;

@@ -324,6 +324,100 @@ static void a_refusal_is_told_by_name(void **state)
 	rig_close(rig);
 }
 
+/* ---- a transport that keeps what it is given -------------------------------------------- */
+
+static struct {
+	atomic_bool on;
+	struct link_sender_args args;
+	void *cookie[2 * OUTLET_PARCELS];
+	unsigned int count;
+} keeper;
+
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names */
+int __real_link_sender_open(const struct link_sender_args *args, struct link_sender **ret_sender,
+			    struct sluice_error *reterr);
+int __wrap_link_sender_open(const struct link_sender_args *args, struct link_sender **ret_sender,
+			    struct sluice_error *reterr);
+void __real_link_sender_close(struct link_sender *sender);
+void __wrap_link_sender_close(struct link_sender *sender);
+int __real_link_send(struct link_sender *sender, const struct link_chunk *chunk);
+int __wrap_link_send(struct link_sender *sender, const struct link_chunk *chunk);
+
+int __wrap_link_sender_open(const struct link_sender_args *args, struct link_sender **ret_sender,
+			    struct sluice_error *reterr)
+{
+	keeper.args = *args;
+	return __real_link_sender_open(args, ret_sender, reterr);
+}
+
+/* Says that it sent the chunk, and reads it until it is closed. */
+int __wrap_link_send(struct link_sender *sender, const struct link_chunk *chunk)
+{
+	if (!atomic_load(&keeper.on))
+		return __real_link_send(sender, chunk);
+	if (chunk->payload_bytes > 0) {
+		assert_true(keeper.count < sizeof(keeper.cookie) / sizeof(keeper.cookie[0]));
+		keeper.cookie[keeper.count++] = chunk->cookie;
+	}
+	return 0;
+}
+
+void __wrap_link_sender_close(struct link_sender *sender)
+{
+	__real_link_sender_close(sender);
+	while (keeper.count > 0)
+		keeper.args.released(keeper.args.ctx, keeper.cookie[--keeper.count]);
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+/* More parcels than an outlet has, none of which comes home: the scan ends all the same. */
+static void a_link_that_lets_go_of_nothing_holds_no_scan_up(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_init(rig, (uint64_t)RIG_FILLS_MAX * RIG_FILL_BLOCKS_MAX * RIG_RUN_FRAMES, 1);
+	rig->give_up_ns = 50 * NS_PER_MS;
+	rig->chunks = RIG_FILLS_MAX + 1; /* it does not wait for chunks */
+	/* One block of each run: a parcel for each, and a void one that ends the run. */
+	for (uint32_t fill = 0, run = 0; fill < RIG_FILLS_MAX; fill++) {
+		uint32_t frame[RIG_FILL_BLOCKS_MAX];
+
+		for (unsigned int i = 0; i < RIG_FILL_BLOCKS_MAX; i++)
+			frame[i] = RIG_RUN_FRAMES * run++;
+		rig_fill_one(rig, frame, RIG_FILL_BLOCKS_MAX);
+	}
+	rig_open(rig, true);
+	atomic_store(&keeper.on, true);
+	rig_scan(rig);
+	assert_true(atomic_load(&rig->acquisition->stats.parcels_withheld) > 0);
+	for (uint64_t run = 0; run < plan_runs(&rig->plan); run++) {
+		rig_expect_fate(rig, RIG_RUN_FRAMES * run, 1, LOST(PEER));
+		rig_expect_fate(rig, RIG_RUN_FRAMES * run + 1, RIG_RUN_FRAMES - 1, LOST(GAP));
+	}
+	assert_int_equal(rig->aggregator[0].ends, 1);
+	rig_close(rig);
+	atomic_store(&keeper.on, false);
+}
+
+static void a_link_that_holds_every_chunk_ends_the_scan(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_init(rig, 40, 1);
+	rig->give_up_ns = 50 * NS_PER_MS;
+	rig->chunks = 2;
+	for (uint32_t f = 0; f < 40; f += 4)
+		rig_fill(rig, f, 4);
+	rig_open(rig, true);
+	atomic_store(&keeper.on, true);
+	rig_scan(rig);
+	rig_expect_fate(rig, 0, 40, LOST(PEER));
+	assert_int_equal(atomic_load(&rig->acquisition->stats.blocks), 8);
+	assert_int_equal(rig->aggregator[0].ends, 1);
+	rig_close(rig);
+	atomic_store(&keeper.on, false);
+}
+
 /* The daemon ends in the middle: whatever is on its way, nothing is left held. */
 static void a_scan_may_be_closed_at_any_time(void **state)
 {
@@ -355,6 +449,8 @@ int main(void)
 		cmocka_unit_test(what_nobody_acknowledges_is_lost_to_the_peer),
 		cmocka_unit_test(where_nobody_listens_all_is_lost_to_the_peer),
 		cmocka_unit_test(a_refusal_is_told_by_name),
+		cmocka_unit_test(a_link_that_lets_go_of_nothing_holds_no_scan_up),
+		cmocka_unit_test(a_link_that_holds_every_chunk_ends_the_scan),
 		cmocka_unit_test(a_scan_may_be_closed_at_any_time),
 	};
 

@@ -25,7 +25,7 @@ enum {
 	RIG_FRAMES_MAX = 40000,
 	RIG_RUNS_MAX = RIG_FRAMES_MAX / RIG_RUN_FRAMES,
 	RIG_AGGREGATORS_MAX = 2,
-	RIG_FILLS_MAX = 64,
+	RIG_FILLS_MAX = 160,
 	RIG_FILL_BLOCKS_MAX = 16,
 	RIG_AFTER_SKIP = 1 << 30, /* added to a frame number: bytes that are no block before it */
 };
