@@ -25,21 +25,34 @@ int aggregator_call(struct aggregator *aggregator,
 				struct sluice_error *reterr),
 		    void *arg, struct sluice_error *reterr)
 {
-	int ret;
+	const uint64_t deadline_ns = now_ns() + AGGREGATOR_CALL_NS;
+	const struct timespec deadline = { .tv_sec = (time_t)(deadline_ns / NS_PER_S),
+					   .tv_nsec = (long)(deadline_ns % NS_PER_S) };
+	int ret = 0;
 
 	(void)pthread_mutex_lock(&aggregator->lock);
 	aggregator->call_arg = arg;
 	aggregator->call_error = reterr;
 	aggregator->call = call;
 	wake_loop(aggregator);
-	/* The loop turns at least every TICK_NS, and ends only when no caller is left. */
-	while (aggregator->call)
-		(void)pthread_cond_wait(&aggregator->answered, &aggregator->lock);
-	ret = aggregator->call_result;
+	while (aggregator->call && ret == 0)
+		ret = -pthread_cond_clockwait(&aggregator->answered, &aggregator->lock,
+					      CLOCK_MONOTONIC, &deadline);
+	if (aggregator->call) {
+		/* The loop holds the lock while it runs a call: this one has not begun. */
+		aggregator->call = NULL;
+		ret = error_set(reterr, -ETIMEDOUT,
+				"aggregator %s: its loop did not turn for %d s: is the host "
+				"overloaded?",
+				aggregator->args.id, (int)(AGGREGATOR_CALL_NS / NS_PER_S));
+	} else {
+		ret = aggregator->call_result;
+	}
 	(void)pthread_mutex_unlock(&aggregator->lock);
 	return ret;
 }
 
+/* Under the lock throughout: a caller whose time is up finds its call not begun, or done. */
 static void answer_call(struct aggregator *a)
 {
 	(void)pthread_mutex_lock(&a->lock);

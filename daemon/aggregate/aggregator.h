@@ -24,6 +24,9 @@
 
 struct sluice_error;
 
+/* For a call to begin. The loop turns far more often; a call that has begun is waited for. */
+#define AGGREGATOR_CALL_NS UINT64_C(3000000000)
+
 enum {
 	CONSUMERS_MAX = 64,
 	RUNS_MAX = 8192, /* that are on their way at once */
@@ -126,7 +129,10 @@ struct aggregator {
 int aggregator_open(const struct aggregator_args *args, struct aggregator **ret_aggregator,
 		    struct sluice_error *reterr);
 void aggregator_close(struct aggregator *aggregator);
-/* Runs @call in the loop's thread and gives its result. */
+/*
+ * Runs @call in the loop's thread and gives its result. -ETIMEDOUT: the loop did not come to it
+ * within AGGREGATOR_CALL_NS, and will not; @arg and @reterr are the caller's again.
+ */
 int aggregator_call(struct aggregator *aggregator,
 		    int (*call)(struct aggregator *aggregator, void *arg,
 				struct sluice_error *reterr),

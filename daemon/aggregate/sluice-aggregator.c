@@ -149,6 +149,15 @@ static int change_consumer(struct aggregator *a, void *arg, struct sluice_error 
 
 /* ---- the member's calls ---------------------------------------------------- */
 
+static void take_plan_back(struct daemon *d, uint32_t scan)
+{
+	struct sluice_error error = { 0 };
+
+	/* It stays until the next plan then, which finds it without sources and replaces it. */
+	if (aggregator_call(d->aggregator, take_back, NULL, &error) < 0)
+		log_err("scan %" PRIu32 ": cannot be taken back: %s", scan, error.text);
+}
+
 static int prepare(void *ctx, const struct scan_plan *plan, struct sluice_error *reterr)
 {
 	const uint64_t deadline_ns = now_ns() + READY_NS;
@@ -166,7 +175,7 @@ static int prepare(void *ctx, const struct scan_plan *plan, struct sluice_error 
 	       now_ns() < deadline_ns)
 		(void)poll(NULL, 0, READY_POLL_MS);
 	if (ret < 0)
-		(void)aggregator_call(d->aggregator, take_back, NULL, NULL);
+		take_plan_back(d, plan->scan);
 	else
 		log_info("scan %" PRIu32 ": armed, %u consumers", plan->scan, plan->consumer_count);
 out:
@@ -182,10 +191,12 @@ static void run(void *ctx, const struct scan_plan *plan)
 
 static void abort_scan(void *ctx, uint32_t scan)
 {
+	struct sluice_error error = { 0 };
 	struct daemon *d = ctx;
 
 	log_warn("scan %" PRIu32 ": aborted", scan);
-	(void)aggregator_call(d->aggregator, abort_in_loop, &scan, NULL);
+	if (aggregator_call(d->aggregator, abort_in_loop, &scan, &error) < 0)
+		log_err("scan %" PRIu32 ": cannot be aborted: %s", scan, error.text);
 }
 
 static void consumer_changed(void *ctx, const char *group, const char *id, const char *endpoint)
@@ -226,9 +237,11 @@ static int status_in_loop(struct aggregator *a, void *arg, struct sluice_error *
 
 static void add_status(void *ctx, json_t *status)
 {
+	struct sluice_error error = { 0 };
 	struct daemon *d = ctx;
 
-	(void)aggregator_call(d->aggregator, status_in_loop, status, NULL);
+	if (aggregator_call(d->aggregator, status_in_loop, status, &error) < 0)
+		(void)json_object_set_new(status, "error", json_string(error.text));
 }
 
 static void add_metrics(void *ctx, struct metrics *m)

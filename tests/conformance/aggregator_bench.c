@@ -2,6 +2,7 @@
 #include "aggregator_bench.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 
 atomic_int bench_full;
 struct aggregator *_Atomic bench_reluctant;
+atomic_bool bench_frozen;
 
 /* NOLINTBEGIN(bugprone-reserved-identifier,readability-function-size): the linker's --wrap makes
  * these names, and link.h their parameters */
@@ -30,6 +32,8 @@ int __wrap_link_forward(struct link_sender *sender, struct link_message *message
 {
 	const struct aggregator *a = atomic_load(&bench_reluctant);
 
+	while (atomic_load(&bench_frozen))
+		(void)poll(NULL, 0, 1);
 	if (a && message->part == 1 && atomic_load(&a->stats.chunks) < 3)
 		return -EAGAIN;
 	return __real_link_forward(sender, message);
@@ -105,6 +109,7 @@ void bench_open(struct bench *b, unsigned int sectors, uint32_t window, const in
 	memset(b, 0, sizeof(*b));
 	atomic_store(&bench_full, 0);
 	atomic_store(&bench_reluctant, NULL);
+	atomic_store(&bench_frozen, false);
 	b->net_state = (void *)"zmq";
 	assert_int_equal(net_setup(&b->net_state), 0);
 	b->net = b->net_state;

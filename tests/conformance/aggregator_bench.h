@@ -40,6 +40,8 @@ struct bench {
 extern atomic_int bench_full;
 /* While it has fewer than three chunks, no part 1 leaves it: as if the transport were full. */
 extern struct aggregator *_Atomic bench_reluctant;
+/* While it is true, whatever forwards a chunk stands still: as if the host were overloaded. */
+extern atomic_bool bench_frozen;
 /* Of every chunk here, PART_BYTES. */
 extern const uint8_t bench_pixels[];
 

@@ -471,6 +471,34 @@ static void chunks_of_nothing_that_is_known_are_refused(void **state)
 	bench_close(&b);
 }
 
+static int count_call(struct aggregator *a, void *arg, struct sluice_error *reterr)
+{
+	(void)a;
+	(void)reterr;
+	return ++*(int *)arg;
+}
+
+static void a_call_that_the_loop_does_not_come_to_is_withdrawn(void **state)
+{
+	struct sluice_error error = { "" };
+	int withdrawn = 0, later = 0;
+	struct bench b;
+
+	(void)state;
+	bench_open(&b, 1, 8, (const int[]){ 8, -1 });
+	atomic_store(&bench_frozen, true);
+	bench_send(&b, 0, 0);
+	bench_await(&b, &b.aggregator->stats.chunks, 1);
+	assert_int_equal(aggregator_call(b.aggregator, count_call, &withdrawn, &error), -ETIMEDOUT);
+	assert_non_null(strstr(error.text, "aggregator-0"));
+	atomic_store(&bench_frozen, false);
+	assert_int_equal(aggregator_call(b.aggregator, count_call, &later, NULL), 1);
+	/* The loop has turned since, and left alone what was not its own any more. */
+	assert_int_equal(withdrawn, 0);
+	bench_expect_chunk(&b, 0, 0, 0);
+	bench_close(&b);
+}
+
 static void strangers_do_not_disturb_a_scan(void **state)
 {
 	static const char garbage[] = "GET / HTTP/1.1\r\nHost: not a member\r\n\r\n";
@@ -520,6 +548,7 @@ int main(void)
 		cmocka_unit_test(a_consumer_may_join_while_a_scan_runs),
 		cmocka_unit_test(the_end_is_passed_on_after_every_sectors),
 		cmocka_unit_test(chunks_of_nothing_that_is_known_are_refused),
+		cmocka_unit_test(a_call_that_the_loop_does_not_come_to_is_withdrawn),
 		cmocka_unit_test(strangers_do_not_disturb_a_scan),
 	};
 
