@@ -88,6 +88,7 @@ struct aggregator_stats {
 	_Atomic uint64_t outdated; /* parts of a pass of their run that was broken off */
 	_Atomic uint64_t held;     /* now */
 	_Atomic uint64_t acks, rejects;
+	_Atomic uint64_t answers_lost; /* acks, rejects, nacks that a source's link did not take */
 };
 
 struct aggregator {

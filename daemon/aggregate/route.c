@@ -135,6 +135,7 @@ static void tell_source(struct aggregator *a, uint16_t s)
 {
 	const uint16_t peer = a->peer_of_sector[s];
 	struct answer *answer = &a->answer[s];
+	int ret;
 
 	if (peer == NO_PEER) {
 		/* Its next session sends anew what it was not told of. */
@@ -142,14 +143,22 @@ static void tell_source(struct aggregator *a, uint16_t s)
 		return;
 	}
 	if (answer->acks + answer->rejects > 0) {
-		if (link_ack(a->receiver, peer, a->plan->scan, answer->ack, answer->acks,
-			     answer->reject, answer->rejects) == -EAGAIN)
+		ret = link_ack(a->receiver, peer, a->plan->scan, answer->ack, answer->acks,
+			       answer->reject, answer->rejects);
+		if (ret == -EAGAIN)
 			return;
+		if (ret < 0)
+			stat_add(&a->stats.answers_lost, answer->acks + answer->rejects);
 		answer->acks = answer->rejects = 0;
 	}
-	if (answer->nacks > 0 &&
-	    link_nack(a->receiver, peer, a->plan->scan, answer->nack, answer->nacks) != -EAGAIN)
+	if (answer->nacks > 0) {
+		ret = link_nack(a->receiver, peer, a->plan->scan, answer->nack, answer->nacks);
+		if (ret == -EAGAIN)
+			return;
+		if (ret < 0)
+			stat_add(&a->stats.answers_lost, answer->nacks);
 		answer->nacks = 0;
+	}
 }
 
 void route_begin(struct aggregator *a)
@@ -184,9 +193,12 @@ static struct answer *make_room(struct aggregator *a, uint16_t s, unsigned int a
 		return answer;
 	tell_source(a, s);
 	if (answer->acks + answer->rejects + answer->nacks > 0) {
+		const unsigned int lost = answer->acks + answer->rejects + answer->nacks;
+
 		log_err("scan %" PRIu32 ": the source of sector %u does not take its answers, "
-			"%d of them are lost",
-			a->plan->scan, s, SLUICE_WIRE_ENTRIES_MAX);
+			"%u of them are lost",
+			a->plan->scan, s, lost);
+		stat_add(&a->stats.answers_lost, lost);
 		clear_answer(answer);
 	}
 	return answer;

@@ -14,7 +14,7 @@
 #include <base/clock.h>
 #include <sluice/error.h>
 
-atomic_int bench_full;
+atomic_int bench_full, bench_broken;
 struct aggregator *_Atomic bench_reluctant;
 atomic_bool bench_frozen;
 
@@ -45,6 +45,8 @@ int __wrap_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t 
 {
 	if (atomic_fetch_sub(&bench_full, 1) > 0)
 		return -EAGAIN;
+	if (atomic_fetch_sub(&bench_broken, 1) > 0)
+		return -ENOTCONN;
 	return __real_link_ack(receiver, peer, scan, ack, acks, reject, rejects);
 }
 
@@ -53,6 +55,8 @@ int __wrap_link_nack(struct link_receiver *receiver, unsigned int peer, uint32_t
 {
 	if (atomic_fetch_sub(&bench_full, 1) > 0)
 		return -EAGAIN;
+	if (atomic_fetch_sub(&bench_broken, 1) > 0)
+		return -ENOTCONN;
 	return __real_link_nack(receiver, peer, scan, nack, nacks);
 }
 /* NOLINTEND(bugprone-reserved-identifier,readability-function-size) */
@@ -108,6 +112,7 @@ void bench_open(struct bench *b, unsigned int sectors, uint32_t window, const in
 
 	memset(b, 0, sizeof(*b));
 	atomic_store(&bench_full, 0);
+	atomic_store(&bench_broken, 0);
 	atomic_store(&bench_reluctant, NULL);
 	atomic_store(&bench_frozen, false);
 	b->net_state = (void *)"zmq";

@@ -38,6 +38,8 @@ struct bench {
 
 /* How often the link does not take an answer for a source. */
 extern atomic_int bench_full;
+/* How often it fails to, for good. */
+extern atomic_int bench_broken;
 /* While it has fewer than three chunks, no part 1 leaves it: as if the transport were full. */
 extern struct aggregator *_Atomic bench_reluctant;
 /* While it is true, whatever forwards a chunk stands still: as if the host were overloaded. */

@@ -261,6 +261,28 @@ static void an_answer_that_the_link_does_not_take_is_told_later(void **state)
 	bench_close(&b);
 }
 
+static void an_answer_that_the_link_refuses_is_counted(void **state)
+{
+	const struct sluice_wire_nack nack = { .run_first = sluice_le64(1),
+					       .run_count = sluice_le32(1),
+					       .cause = sluice_le16(SLUICE_LOSS_LATE) };
+	struct bench b;
+
+	(void)state;
+	bench_open(&b, 1, 8, (const int[]){ 8, -1 });
+	for (uint64_t run = 0; run < 2; run++) {
+		bench_send(&b, 0, run);
+		bench_expect_chunk(&b, 0, run, 0);
+	}
+	atomic_store(&bench_broken, 1);
+	consumer_ack(&b, 0);
+	bench_await(&b, &b.aggregator->stats.answers_lost, 1);
+	atomic_store(&bench_broken, 1);
+	assert_int_equal(__real_link_nack(b.consumer[0]->receiver, 0, SCAN, &nack, 1), 0);
+	bench_await(&b, &b.aggregator->stats.answers_lost, 2);
+	bench_close(&b);
+}
+
 static void runs_of_a_consumer_that_is_lost_go_to_another(void **state)
 {
 	struct bench b;
@@ -541,6 +563,7 @@ int main(void)
 		cmocka_unit_test(a_source_that_comes_back_has_one_window),
 		cmocka_unit_test(acknowledgements_go_to_the_source_that_they_are_for),
 		cmocka_unit_test(an_answer_that_the_link_does_not_take_is_told_later),
+		cmocka_unit_test(an_answer_that_the_link_refuses_is_counted),
 		cmocka_unit_test(runs_of_a_consumer_that_is_lost_go_to_another),
 		cmocka_unit_test(a_run_that_a_consumer_gives_back_is_sent_again),
 		cmocka_unit_test(a_run_broken_off_in_the_middle_costs_no_credit),
