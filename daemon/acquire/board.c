@@ -106,11 +106,25 @@ int board_open(const struct board_config *config, const struct board_common *com
 	return 0;
 }
 
+/* The scan's threads are gone afterwards, and with them whoever held a chunk. */
+static void close_acquisition(struct board *b)
+{
+	uint32_t held;
+
+	if (!b->acquisition)
+		return;
+	acquisition_close(b->acquisition);
+	b->acquisition = NULL;
+	held = ring_collect(b->ring);
+	assert(held == 0); /* a chunk that nobody holds is lost to every scan to come */
+	(void)held;
+}
+
 void board_close(struct board *board)
 {
 	if (!board)
 		return;
-	acquisition_close(board->acquisition);
+	close_acquisition(board);
 	source_close(board->source);
 	ring_close(board->ring);
 	free(board);
@@ -245,8 +259,7 @@ void board_abort(struct board *board)
 
 void board_disarm(struct board *board)
 {
-	acquisition_close(board->acquisition);
-	board->acquisition = NULL;
+	close_acquisition(board);
 }
 
 int board_collect(struct board *board, uint32_t *ret_scan, char **ret_half)

@@ -178,7 +178,7 @@ static void push_free(struct ring *ring, uint32_t index)
 }
 
 /* Bounded: no more comes home than the ring has chunks, since none is taken meanwhile. */
-static void collect(struct ring *ring)
+uint32_t ring_collect(struct ring *ring)
 {
 	for (unsigned int holder = 0; holder < RING_HOLDERS_MAX; holder++) {
 		uint32_t index;
@@ -188,13 +188,14 @@ static void collect(struct ring *ring)
 			push_free(ring, index);
 		}
 	}
+	return ring->chunks - ring->free_count;
 }
 
 struct chunk *ring_take(struct ring *ring)
 {
 	struct chunk *chunk;
 
-	collect(ring);
+	(void)ring_collect(ring);
 	if (ring->free_count == 0)
 		return NULL;
 	chunk = ring_chunk(ring, ring->free[--ring->free_count]);

@@ -83,6 +83,12 @@ void ring_discard(struct ring *ring, struct chunk *chunk);
 /* Holder @holder: lets go. The last one makes it acknowledged; ring_take() finds it free later. */
 void ring_release(struct ring *ring, struct chunk *chunk, unsigned int holder);
 
+/*
+ * Reader: takes home what holders let go of, and gives how many chunks are not free then. 0 when
+ * nobody holds any.
+ */
+uint32_t ring_collect(struct ring *ring);
+
 /* Any thread: how many chunks are in each state just now (a snapshot, not a cut in time). */
 void ring_occupancy(const struct ring *ring, uint32_t ret_count[CHUNK_STATE_COUNT]);
 

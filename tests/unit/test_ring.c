@@ -87,6 +87,25 @@ static void a_chunk_goes_round(void **state)
 	assert_int_equal(c->block_count, 0);
 }
 
+static void what_was_let_go_of_is_free_once_collected(void **state)
+{
+	struct ring *ring = *state;
+	struct chunk *a, *b;
+
+	assert_int_equal(ring_collect(ring), 0);
+	a = take_and_give(ring, 1 << 2);
+	b = take_and_give(ring, 1 << 2 | 1 << 5);
+	assert_int_equal(ring_collect(ring), 2);
+	ring_release(ring, a, 2);
+	ring_release(ring, b, 2);
+	assert_occupancy(ring, (const uint32_t[]){ 2, 0, 0, 1, 1 });
+	assert_int_equal(ring_collect(ring), 1);
+	assert_occupancy(ring, (const uint32_t[]){ 3, 0, 0, 1, 0 });
+	ring_release(ring, b, 5);
+	assert_int_equal(ring_collect(ring), 0);
+	assert_occupancy(ring, (const uint32_t[]){ 4, 0, 0, 0, 0 });
+}
+
 static void reader_may_give_back_unused(void **state)
 {
 	struct ring *ring = *state;
@@ -307,6 +326,8 @@ int main(void)
 {
 	const struct CMUnitTest suite[] = {
 		cmocka_unit_test_setup_teardown(a_chunk_goes_round, open_ring, close_ring),
+		cmocka_unit_test_setup_teardown(what_was_let_go_of_is_free_once_collected,
+						open_ring, close_ring),
 		cmocka_unit_test_setup_teardown(reader_may_give_back_unused, open_ring, close_ring),
 		cmocka_unit_test_setup_teardown(the_ring_is_bounded, open_ring, close_ring),
 		cmocka_unit_test_setup_teardown(the_last_holder_sends_it_home, open_ring,
