@@ -72,101 +72,6 @@ static void withdraw(struct sluice_consumer *c, const struct consumer_scan *scan
 	}
 }
 
-/* ---- answers and credits ------------------------------------------------------------------- */
-
-static void answer_push(struct sluice_consumer *c, const struct answer *answer)
-{
-	/* Only copies can overrun it: their sender asks again. */
-	if (c->answer_count == ANSWERS_MAX || answer->sectors == 0)
-		return;
-	c->answer[(c->answer_first + c->answer_count++) % ANSWERS_MAX] = *answer;
-	answer->scan->answers++;
-}
-
-static void peer_grant(struct sluice_consumer *c, unsigned int index, bool now)
-{
-	struct peer *peer = &c->peer[index];
-	const uint64_t want = peer->target + peer->returned;
-
-	if (!peer->up || want <= peer->granted)
-		return;
-	if (link_grant(c->receiver, index, (uint32_t)(want - peer->granted), now) == 0)
-		peer->granted = want;
-}
-
-static int send_nack(struct sluice_consumer *c, const struct answer *answer)
-{
-	struct sluice_wire_nack nack[SLUICE_SECTORS_MAX];
-	unsigned int count = 0;
-
-	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
-		if (answer->sectors >> s & 1)
-			nack[count++] = (struct sluice_wire_nack){
-				.run_first = sluice_le64(answer->run),
-				.run_count = sluice_le32(1),
-				.sector = sluice_le16((uint16_t)s),
-				.cause = sluice_le16(SLUICE_LOSS_PEER),
-			};
-	}
-	return link_nack(c->receiver, answer->peer, answer->scan->info.scan, nack, count);
-}
-
-static int send_ack_of(struct sluice_consumer *c, const struct answer *answer, uint32_t sectors)
-{
-	struct sluice_wire_ack ack[SLUICE_SECTORS_MAX];
-	unsigned int count = 0, rejects;
-
-	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
-		if (sectors >> s & 1)
-			ack[count++] = (struct sluice_wire_ack){
-				.run_first = sluice_le64(answer->run),
-				.run_count = sluice_le32(1),
-				.sector = sluice_le16((uint16_t)s),
-			};
-	}
-	rejects = account_rejects(answer->scan, answer->run, sectors, c->scratch,
-				  SLUICE_WIRE_ENTRIES_MAX);
-	if (rejects > SLUICE_WIRE_ENTRIES_MAX)
-		return -E2BIG;
-	return link_ack(c->receiver, answer->peer, answer->scan->info.scan, ack, count, c->scratch,
-			rejects);
-}
-
-static int send_ack(struct sluice_consumer *c, const struct answer *answer)
-{
-	int ret = send_ack_of(c, answer, answer->sectors);
-
-	if (ret != -E2BIG)
-		return ret;
-	/* So many rejects that they need a message for each sector. */
-	for (unsigned int s = 0; s < SLUICE_SECTORS_MAX; s++) {
-		if (!(answer->sectors >> s & 1))
-			continue;
-		ret = send_ack_of(c, answer, UINT32_C(1) << s);
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
-}
-
-static void answers_send(struct sluice_consumer *c)
-{
-	while (c->answer_count > 0) {
-		const struct answer *answer = &c->answer[c->answer_first];
-		int ret = 0;
-
-		if (c->peer[answer->peer].up && answer->sectors != 0) {
-			peer_grant(c, answer->peer, false); /* travels with the answer */
-			ret = answer->nack ? send_nack(c, answer) : send_ack(c, answer);
-		}
-		if (ret == -EAGAIN)
-			return;
-		answer->scan->answers--;
-		c->answer_first = (c->answer_first + 1) % ANSWERS_MAX;
-		c->answer_count--;
-	}
-}
-
 /* ---- what callers give back ---------------------------------------------------------------- */
 
 static void run_finish(struct sluice_consumer *c, struct sluice_run *run)
@@ -449,7 +354,7 @@ static void scan_begin_received(struct sluice_consumer *c, const struct link_mes
 
 	if (!scan_begin(c, message))
 		return;
-	peer_grant(c, message->peer, true);
+	answer_grant(c, message->peer, true);
 	/* An aggregator is in one scan at a time: what it did not end, it has forgotten. */
 	for (unsigned int i = 0; i < SCANS_MAX; i++) {
 		struct consumer_scan *scan = &c->scan[i];
@@ -570,7 +475,7 @@ static int network_round(struct sluice_consumer *c, uint64_t *swept_ns)
 			scan_look(c, &c->scan[i], now_ns());
 	}
 	for (unsigned int p = 0; p < LINK_PEERS_MAX; p++)
-		peer_grant(c, p, true);
+		answer_grant(c, p, true);
 	return 0;
 }
 

@@ -189,6 +189,7 @@ struct consumer_stats {
 	_Atomic uint64_t runs_acked, runs_dropped, runs_repeated, runs_timed_out, runs_discarded;
 	_Atomic uint64_t frames, frames_incomplete, blocks, events;
 	_Atomic uint64_t blocks_twice, bad_chunks, bad_scans, scans_deserted, rejects_forgotten;
+	_Atomic uint64_t answers_dropped, answers_unsendable;
 	_Atomic uint64_t rejected[SLUICE_LOSS_COUNT];
 };
 
@@ -323,6 +324,15 @@ struct sluice_run *consumer_ready_withdraw(struct sluice_consumer *c,
 					   const struct consumer_scan *scan, unsigned int owner);
 /* For poll() of the network thread to end. Also from a signal handler. */
 void consumer_wake(struct sluice_consumer *c);
+
+/* consumer_answer.c: the network thread. */
+
+/* An answer for answers_send(), counted and let go when ANSWERS_MAX wait. */
+void answer_push(struct sluice_consumer *c, const struct answer *answer);
+/* Raises the peer's credit to what it may have; told at once if @now, else with an answer. */
+void answer_grant(struct sluice_consumer *c, unsigned int peer, bool now);
+/* Sends what the transport takes. */
+void answers_send(struct sluice_consumer *c);
 
 /* consumer_net.c */
 

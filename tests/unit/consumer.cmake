@@ -7,6 +7,7 @@ function(consumer_test name)
 endfunction()
 
 consumer_test(test_consumer_absent)
+consumer_test(test_consumer_answer WRAP link_ack)
 consumer_test(test_consumer_flow)
 consumer_test(test_consumer_frame)
 consumer_test(test_consumer_member)
