@@ -92,6 +92,19 @@ static void keep(struct sluice_consumer *c, struct consumer_scan *scan, uint64_t
 	stat_add(&c->stats.rejected[sluice_u16(reject->cause)], 1);
 }
 
+static void remember_given_up(struct sluice_consumer *c, const struct sluice_run *run)
+{
+	struct consumer_scan *scan = run->scan;
+
+	/* Forgotten, its late blocks are acknowledged, and the ledger will not close. */
+	if (scan->given_up_count == GIVEN_UP_MAX) {
+		stat_add(&c->stats.given_up_forgotten, 1);
+		return;
+	}
+	scan->given_up[scan->given_up_count++] = (struct given_up){ .run = run->number,
+								    .sectors = run->given_up };
+}
+
 void account_commit(struct sluice_consumer *c, const struct sluice_run *run)
 {
 	struct consumer_scan *scan = run->scan;
@@ -100,9 +113,8 @@ void account_commit(struct sluice_consumer *c, const struct sluice_run *run)
 	scan->committed[run->number / 8] |= (uint8_t)(1u << run->number % 8);
 	for (unsigned int i = 0; i < run->reject_count; i++)
 		keep(c, scan, run->number, &run->reject[i]);
-	if (run->given_up != 0 && scan->given_up_count < GIVEN_UP_MAX)
-		scan->given_up[scan->given_up_count++] =
-			(struct given_up){ .run = run->number, .sectors = run->given_up };
+	if (run->given_up != 0)
+		remember_given_up(c, run);
 
 	(void)pthread_mutex_lock(&c->lock);
 	for (unsigned int s = 0; s < scan->info.geometry.sectors; s++) {
@@ -142,14 +154,23 @@ bool account_gave_up(const struct consumer_scan *scan, uint64_t run, unsigned in
 void account_reject_late(struct sluice_consumer *c, struct consumer_scan *scan,
 			 const struct link_message *message)
 {
+	const uint64_t first = message->run * scan->info.run_frames;
+	const uint64_t left = scan->info.frames_expected - first;
+	const uint64_t frames = left < scan->info.run_frames ? left : scan->info.run_frames;
+
 	for (unsigned int i = 0; i < message->block_count; i++) {
+		const uint64_t frame = sluice_u64(message->table[i].frame);
 		const struct sluice_wire_reject reject = {
 			.frame = message->table[i].frame,
 			.sector = sluice_le16(message->sector),
 			.cause = sluice_le16(SLUICE_LOSS_LATE),
 		};
 
-		keep(c, scan, message->run, &reject);
+		/* Numbers that are not of the run would fill the account without end. */
+		if (frame >= first && frame - first < frames)
+			keep(c, scan, message->run, &reject);
+		else
+			stat_add(&c->stats.blocks_misplaced, 1);
 	}
 }
 

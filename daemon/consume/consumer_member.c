@@ -170,10 +170,19 @@ static const struct {
 #field, { "sluice_consumer_" #field "_total", "counter", since_start }, \
 			  offsetof(struct consumer_stats, field)                        \
 	}
-	COUNT(frames),          COUNT(frames_incomplete),  COUNT(blocks),
-	COUNT(events),          COUNT(blocks_twice),       COUNT(bad_chunks),
-	COUNT(bad_scans),       COUNT(scans_deserted),     COUNT(rejects_forgotten),
-	COUNT(answers_dropped), COUNT(answers_unsendable),
+	COUNT(frames),
+	COUNT(frames_incomplete),
+	COUNT(blocks),
+	COUNT(events),
+	COUNT(blocks_twice),
+	COUNT(bad_chunks),
+	COUNT(bad_scans),
+	COUNT(scans_deserted),
+	COUNT(rejects_forgotten),
+	COUNT(answers_dropped),
+	COUNT(answers_unsendable),
+	COUNT(blocks_misplaced),
+	COUNT(given_up_forgotten),
 #undef COUNT
 };
 

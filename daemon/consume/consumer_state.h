@@ -190,6 +190,7 @@ struct consumer_stats {
 	_Atomic uint64_t frames, frames_incomplete, blocks, events;
 	_Atomic uint64_t blocks_twice, bad_chunks, bad_scans, scans_deserted, rejects_forgotten;
 	_Atomic uint64_t answers_dropped, answers_unsendable;
+	_Atomic uint64_t blocks_misplaced, given_up_forgotten;
 	_Atomic uint64_t rejected[SLUICE_LOSS_COUNT];
 };
 
@@ -306,7 +307,10 @@ void account_commit(struct sluice_consumer *c, const struct sluice_run *run);
 /* The run was dropped: it will come again, and be judged anew. */
 void account_forget(struct consumer_scan *scan, uint64_t run);
 bool account_gave_up(const struct consumer_scan *scan, uint64_t run, unsigned int sector);
-/* Rejects the blocks of a sector that came after it was given up; each block is named once. */
+/*
+ * Rejects the blocks of a sector that came after it was given up; each block is named once. Blocks
+ * that are not of the run are counted only.
+ */
 void account_reject_late(struct sluice_consumer *c, struct consumer_scan *scan,
 			 const struct link_message *message);
 /* How many rejects are kept for these sectors of the run; up to @max of them into @dst. */

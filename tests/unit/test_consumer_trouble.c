@@ -132,6 +132,35 @@ static void test_a_sector_that_comes_while_its_run_is_worked_on_is_late(void **s
 	fixture_close(&f);
 }
 
+/* Frames 18 and 19 would be in the last run, were the scan not over before them. */
+static void test_late_blocks_that_are_not_of_the_run_are_not_kept(void **state)
+{
+	const uint64_t last = RUNS - 1;
+	struct chunk chunk = { .run = last,
+			       .flags = SLUICE_WIRE_LAST_PART,
+			       .count = run_frames_of(last) };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, TIMEOUT_MS);
+	begin(&f);
+	assert_int_equal(send_chunk(&f.a, &chunk), 0);
+	assert_int_equal(sluice_consumer_ack(f.consumer, expect_run(&f, last), 0), 0);
+	pump_until(&f, sector_acked_a, last * SECTORS);
+	chunk = (struct chunk){ .run = last,
+				.sector = 1,
+				.flags = SLUICE_WIRE_LAST_PART,
+				.count = RUN_FRAMES,
+				.frame_shift = -1 };
+	assert_int_equal(send_chunk(&f.a, &chunk), 0);
+	pump_until(&f, sector_acked_a, last * SECTORS + 1);
+	assert_int_equal(f.a.rejects, 2);
+	assert_int_equal(rejected(&f.a, FRAMES - 2, 1), SLUICE_LOSS_LATE);
+	assert_int_equal(rejected(&f.a, FRAMES - 1, 1), SLUICE_LOSS_LATE);
+	assert_int_equal(stat_of(&f.consumer->stats.blocks_misplaced), 2);
+	fixture_close(&f);
+}
+
 /* Dropped, it comes again and is judged anew: what was late then is not late now. */
 static void test_a_dropped_run_forgets_what_was_late(void **state)
 {
@@ -495,6 +524,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_sector_that_does_not_come_is_given_up),
 		cmocka_unit_test(test_a_sector_that_comes_while_its_run_is_worked_on_is_late),
+		cmocka_unit_test(test_late_blocks_that_are_not_of_the_run_are_not_kept),
 		cmocka_unit_test(test_a_dropped_run_forgets_what_was_late),
 		cmocka_unit_test(test_a_block_whose_crc_fails_is_rejected),
 		cmocka_unit_test(test_blocks_that_do_not_fit_are_rejected),
