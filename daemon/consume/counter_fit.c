@@ -2,9 +2,10 @@
 /*
  * Thresholds of a scan: those of the plan, else those of the configuration, else fitted. So that
  * every consumer counts alike, whatever runs it is given, one fit serves all: whoever has run 0
- * makes it from that run's complete frames (or, where a sector never comes, from what there is)
- * and shares it; the others wait. If run 0 has no pixel at all, its holder says so, and the first
- * fit that anyone makes of a run with pixels serves all.
+ * chooses up to THRESHOLD_SAMPLES frames of it by the seed, makes the fit from those that are
+ * complete (or, where a sector never comes, from what there is) and shares it; the others wait. If
+ * run 0 has no pixel at all, its holder says so, and the first fit that anyone makes of a run with
+ * pixels serves all.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -4,8 +4,11 @@
  *
  * m and s are mean and standard deviation of all pixels of the samples; x = m + 175 s; a Gaussian
  * A exp(-(v - mu)^2 / (2 sigma^2)) is fitted to the histogram (bins of width 1) of the values
- * below x; b = mu + 4.5 |sigma|. The same samples in the same order give the same thresholds, and
- * which frames are samples is a function of a seed and of the size of the scan.
+ * below x; b = mu + 4.5 |sigma|. The same samples in the same order give the same thresholds.
+ *
+ * The samples are up to 20 frames of one run, which one consumer has as a whole: run 0, or another
+ * where that has no pixel. Which frames of it is a function of a seed and of their number; a run
+ * of 16 frames, the default, gives 16 at most. How many there were is stated with the result.
  *
  * Ownership: threshold_sampler_open() gives, threshold_sampler_close() takes.
  * Threads:   one at a time per sampler. Errors: 0 or -errno; @reterr may be NULL.
@@ -22,7 +25,7 @@ struct sluice_error;
 struct threshold_sampler;
 
 enum {
-	THRESHOLD_SAMPLES = 20, /* frames that are taken as samples, if the scan has as many */
+	THRESHOLD_SAMPLES = 20, /* frames that are taken as samples, if the run has as many */
 };
 
 /* What is stated in the output; without a fit all but the two thresholds are 0. */
@@ -30,7 +33,7 @@ struct threshold {
 	bool calculated;
 	double background; /* b */
 	double xray;       /* x */
-	uint32_t samples;  /* frames */
+	uint32_t samples;  /* frames; in the output number_of_samples */
 	double min, max;   /* of all their pixels */
 	double mean, variance, std_dev;
 	uint32_t bins;
@@ -54,7 +57,7 @@ struct threshold_args {
 struct threshold threshold_given(double background, double xray);
 
 /*
- * Which frames of a scan of @frames are samples: min(@count, @frames) distinct numbers, ascending,
+ * Which of @frames frames are samples: min(@count, @frames) distinct numbers, ascending,
  * written to @ret_frames. Returns how many. The same arguments give the same frames, everywhere.
  */
 unsigned int threshold_choose(uint64_t seed, uint64_t frames, unsigned int count,
