@@ -231,6 +231,11 @@ static void close_all(struct daemon *d)
 {
 	member_close(d->member);
 	for (unsigned int i = 0; i < d->board_count; i++) {
+		if (d->unpublished[i])
+			log_err("scan %" PRIu32 ": board %s: the directory never took its account, "
+				"so the ledger of this scan stays open: repeat the scan, and end "
+				"this daemon only while the directory answers",
+				d->unpublished_scan[i], board_id(d->board[i]));
 		board_close(d->board[i]);
 		free(d->unpublished[i]);
 	}
