@@ -259,7 +259,10 @@ static int threshold_decode(const char *text, struct threshold *ret_threshold,
 	return ret;
 }
 
+/* Of a scan as it was found; by now its slot may serve another. */
 struct look {
+	uint32_t scan;
+	uint64_t serial;
 	char *offer; /* to be shared, or NULL */
 	bool first_empty, tell_first_empty;
 };
@@ -272,36 +275,43 @@ static int look(struct counter *c, struct counter_scan *scan, const struct look 
 	int ret = 0;
 
 	if (what->tell_first_empty &&
-	    sluice_consumer_share(c->consumer, scan->scan, first_run_name, "empty", NULL) == 0) {
+	    sluice_consumer_share(c->consumer, what->scan, first_run_name, "empty", NULL) == 0) {
 		(void)pthread_mutex_lock(&c->lock);
-		scan->tell_first_empty = false;
+		if (scan->serial == what->serial)
+			scan->tell_first_empty = false;
 		(void)pthread_mutex_unlock(&c->lock);
 	}
 	if (what->offer)
-		ret = sluice_consumer_share(c->consumer, scan->scan, shared_name, what->offer,
+		ret = sluice_consumer_share(c->consumer, what->scan, shared_name, what->offer,
 					    reterr);
 	if (ret == 0)
-		ret = sluice_consumer_shared(c->consumer, scan->scan, shared_name, text,
+		ret = sluice_consumer_shared(c->consumer, what->scan, shared_name, text,
 					     sizeof(text), reterr);
 	if (ret == 0)
 		return threshold_decode(text, ret_threshold, reterr);
 	/* Not there yet, or nobody answers now: perhaps it is for us to make them. */
-	if (!what->first_empty && sluice_consumer_shared(c->consumer, scan->scan, first_run_name,
+	if (!what->first_empty && sluice_consumer_shared(c->consumer, what->scan, first_run_name,
 							 text, sizeof(text), NULL) == 0) {
 		(void)pthread_mutex_lock(&c->lock);
-		scan->first_empty = true;
+		if (scan->serial == what->serial)
+			scan->first_empty = true;
 		(void)pthread_mutex_unlock(&c->lock);
 	}
 	return -EAGAIN;
 }
 
-static void settle(struct counter *c, struct counter_scan *scan, int ret,
+static void settle(struct counter *c, struct counter_scan *scan, const struct look *what, int ret,
 		   const struct threshold *threshold, const struct sluice_error *error)
 {
-	const bool aborted = sluice_consumer_aborted(c->consumer, scan->scan);
+	const bool aborted = sluice_consumer_aborted(c->consumer, what->scan);
 	bool overdue;
 
 	(void)pthread_mutex_lock(&c->lock);
+	/* It ended meanwhile: nothing waits for the answer, least of all the slot's next scan. */
+	if (scan->serial != what->serial) {
+		(void)pthread_mutex_unlock(&c->lock);
+		return;
+	}
 	scan->looking = false;
 	scan->look_ns = now_ns() + LOOK_EVERY_NS;
 	overdue = ret == -EAGAIN && scan->parked_count > 0 && ns_until(scan->deadline_ns) == 0;
@@ -313,21 +323,21 @@ static void settle(struct counter *c, struct counter_scan *scan, int ret,
 	}
 	(void)pthread_mutex_unlock(&c->lock);
 	if (ret == -EAGAIN && aborted) {
-		log_warn("scan %" PRIu32 ": aborted before there were thresholds", scan->scan);
+		log_warn("scan %" PRIu32 ": aborted before there were thresholds", what->scan);
 		return;
 	}
 	if (ret == 0)
 		log_info("scan %" PRIu32 ": background %.3f, xray %.3f, fitted to %" PRIu32
 			 " frames",
-			 scan->scan, threshold->background, threshold->xray, threshold->samples);
+			 what->scan, threshold->background, threshold->xray, threshold->samples);
 	else if (ret != -EAGAIN)
-		counter_fail(c, "scan %" PRIu32 ": %s: give thresholds with the plan", scan->scan,
+		counter_fail(c, "scan %" PRIu32 ": %s: give thresholds with the plan", what->scan,
 			     error->text);
 	else if (overdue)
 		counter_fail(c,
 			     "scan %" PRIu32 ": no thresholds came within 30 s from the consumer "
 			     "that has run 0%s%s: give thresholds with the plan",
-			     scan->scan, error->text[0] != '\0' ? ": " : "", error->text);
+			     what->scan, error->text[0] != '\0' ? ": " : "", error->text);
 }
 
 /* Under @lock: runs are parked, or there is something to tell. */
@@ -346,6 +356,8 @@ static bool look_begin(struct counter *c, struct counter_scan *scan, struct look
 	now = is_waiting(scan) && !scan->looking && now_ns() >= scan->look_ns;
 	if (now) {
 		scan->looking = true;
+		ret_what->scan = scan->scan;
+		ret_what->serial = scan->serial;
 		ret_what->offer = scan->offer ? strdup(scan->offer) : NULL;
 		ret_what->first_empty = scan->first_empty;
 		ret_what->tell_first_empty = scan->tell_first_empty;
@@ -396,7 +408,7 @@ unsigned int counter_thresholds_look(struct counter_worker *worker)
 		struct look what = { 0 };
 
 		if (look_begin(counter, scan, &what))
-			settle(counter, scan, look(counter, scan, &what, &threshold, &error),
+			settle(counter, scan, &what, look(counter, scan, &what, &threshold, &error),
 			       &threshold, &error);
 		free(what.offer);
 		fit_parked(worker, scan);
