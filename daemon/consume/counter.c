@@ -310,6 +310,7 @@ static int counter_main(struct counter *c)
 		ret = work(c, &signals);
 	if (c->consumer)
 		counter_scans_close(c);
+	counter_halves_close(c);
 	sluice_consumer_close(c->consumer);
 	(void)pthread_cond_destroy(&c->ended_cond);
 	(void)pthread_mutex_destroy(&c->lock);

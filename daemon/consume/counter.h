@@ -29,6 +29,9 @@
 /* Parked runs wait so long for thresholds: longer than the first run may take to be given up. */
 #define THRESHOLDS_KNOWN_NS (UINT64_C(30) * 1000000000)
 
+/* The half of the ledger is tried to be published for so long, once its scan has ended. */
+#define HALF_PUBLISHED_NS (UINT64_C(60) * 1000000000)
+
 enum {
 	COUNTER_SCANS_MAX = 4, /* that overlap; as many as the library has */
 	PARTS_PER_SCAN_MAX = 100,
@@ -59,6 +62,14 @@ struct counter_scan {
 	char path[2 * COUNTER_PATH_MAX];
 };
 
+/* A scan that has ended, and whose half of the ledger could not be published yet. */
+struct counter_half {
+	uint32_t scan; /* 0: unused */
+	bool busy;     /* one worker tries now */
+	uint64_t due_ns, deadline_ns;
+	char path[2 * COUNTER_PATH_MAX]; /* of its part, "" if there is none */
+};
+
 struct counter {
 	struct counter_config config;
 	char output[COUNTER_PATH_MAX]; /* absolute */
@@ -72,6 +83,7 @@ struct counter {
 
 	pthread_mutex_t lock;
 	struct counter_scan scan[COUNTER_SCANS_MAX];
+	struct counter_half half[COUNTER_SCANS_MAX];
 	uint64_t serial;
 	unsigned int ended; /* workers */
 	pthread_cond_t ended_cond;
@@ -99,7 +111,7 @@ void counter_fail(struct counter *counter, const char *fmt, ...)
 
 /* The scan of this run; new with its first. NULL: COUNTER_SCANS_MAX scans are there. */
 struct counter_scan *counter_scan_of(struct counter *counter, const struct sluice_run *run);
-/* Every run was acknowledged: the part is safe, the half of the ledger published. */
+/* Every run was acknowledged: makes the part safe, and has the half of the ledger published. */
 void counter_scan_end(struct counter *counter, uint32_t scan);
 /* The program ends: runs that are parked go back, parts are closed. */
 void counter_scans_close(struct counter *counter);
@@ -129,6 +141,15 @@ void counter_thresholds_first_empty(struct counter *counter, struct counter_scan
 /* Whether this consumer is to fit, and to this run. */
 bool counter_thresholds_fit_here(struct counter *counter, const struct counter_scan *scan,
 				 const struct sluice_run *run);
+
+/* counter_half.c */
+
+/* The scan has ended, and its part at @path ("": there is none) is safe. */
+void counter_half_publish(struct counter *counter, uint32_t scan, const char *path);
+/* Tries again what could not be published, each at most once a second. */
+void counter_halves_retry(struct counter *counter);
+/* The program ends: what is not published is named. */
+void counter_halves_close(struct counter *counter);
 
 /* counter_frame.c */
 

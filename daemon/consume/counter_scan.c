@@ -56,7 +56,6 @@ static void scan_close(struct counter *counter, struct counter_scan *scan)
 
 void counter_scan_end(struct counter *counter, uint32_t number)
 {
-	struct sluice_error error = { 0 };
 	struct counter_scan *scan;
 	int ret = 0;
 
@@ -69,12 +68,8 @@ void counter_scan_end(struct counter *counter, uint32_t number)
 	if (ret < 0)
 		counter_fail(counter, "scan %" PRIu32 ": %s: cannot make it safe: %s", number,
 			     scan->path, error_name(ret));
-	else if (sluice_consumer_commit(counter->consumer, number, &error) < 0)
-		log_err("scan %" PRIu32 ": cannot publish its half of the ledger: %s", number,
-			error.text);
 	else
-		log_info("scan %" PRIu32 ": ended: %s", number,
-			 scan && scan->part ? scan->path : "no run came here");
+		counter_half_publish(counter, number, scan && scan->part ? scan->path : "");
 	if (scan)
 		scan_close(counter, scan);
 }

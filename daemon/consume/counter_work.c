@@ -211,6 +211,7 @@ void *counter_work(void *worker)
 			break;
 		}
 		waiting = counter_thresholds_look(w);
+		counter_halves_retry(c);
 	}
 	(void)pthread_mutex_lock(&c->lock);
 	c->ended++;

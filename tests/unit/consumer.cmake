@@ -20,3 +20,10 @@ sluice_test(test_counter_config LABEL unit
 	SOURCES ${SLUICE_TEST_DIR}/test_counter_config.c
 		${CMAKE_SOURCE_DIR}/daemon/consume/counter_config.c
 	LINK consume member)
+sluice_pkg(jansson jansson)
+sluice_test(test_counter_scan LABEL unit
+	SOURCES ${SLUICE_TEST_DIR}/test_counter_scan.c
+		${CMAKE_SOURCE_DIR}/daemon/consume/counter_fit.c
+		${CMAKE_SOURCE_DIR}/daemon/consume/counter_half.c
+		${CMAKE_SOURCE_DIR}/daemon/consume/counter_scan.c
+	LINK consume member PkgConfig::jansson WRAP clock_gettime)
