@@ -43,6 +43,7 @@ static int check_alike(const struct part_reader *a, const struct part_reader *b,
 		       struct sluice_error *reterr)
 {
 	const struct part_info *x = part_reader_info(a), *y = part_reader_info(b);
+	const struct threshold *t = &x->threshold, *u = &y->threshold;
 
 	if (x->scan.scan != y->scan.scan)
 		return error_set(reterr, -EINVAL,
@@ -58,6 +59,12 @@ static int check_alike(const struct part_reader *a, const struct part_reader *b,
 		return error_set(reterr, -EINVAL,
 				 "parts %s and %s disagree about the pixels they record",
 				 part_reader_name(a), part_reader_name(b));
+	if (t->background != u->background || t->xray != u->xray)
+		return error_set(reterr, -EINVAL,
+				 "part %s is counted with background %.17g and xray %.17g, part %s "
+				 "with %.17g and %.17g: their events cannot be compared",
+				 part_reader_name(a), t->background, t->xray, part_reader_name(b),
+				 u->background, u->xray);
 	return 0;
 }
 
@@ -188,6 +195,16 @@ unsigned int merge_part_count(const struct merge *merge)
 const struct part_info *merge_part_info(const struct merge *merge, unsigned int part)
 {
 	return part < merge->parts ? part_reader_info(merge->reader[part]) : NULL;
+}
+
+const char *merge_part_name(const struct merge *merge, unsigned int part)
+{
+	return part < merge->parts ? part_reader_name(merge->reader[part]) : NULL;
+}
+
+uint64_t merge_part_torn(const struct merge *merge, unsigned int part)
+{
+	return part < merge->parts ? part_reader_torn(merge->reader[part]) : 0;
 }
 
 uint64_t merge_frames(const struct merge *merge)

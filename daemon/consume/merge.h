@@ -3,8 +3,9 @@
  * consume/merge.h - all parts of one scan as one result: HDF5 file, images, picture.
  *
  * Each frame is taken once: from the first part that holds it, unless another has it with more
- * sectors. Parts of different scans, or that disagree about the scan, are refused by name. In
- * memory are an index of the frames and one batch of events; events are read when they are due.
+ * sectors. Parts of different scans, or that disagree about the scan or its thresholds, are refused
+ * by name. In memory are an index of the frames and one batch of events; events are read when they
+ * are due.
  *
  * Ownership: merge_open() gives, merge_close() takes; close accepts NULL.
  * Threads:   one at a time, in the whole process (libhdf5 is not thread-safe).
@@ -46,6 +47,9 @@ const struct merge_counts *merge_counts(const struct merge *merge);
 const struct part_info *merge_info(const struct merge *merge);
 unsigned int merge_part_count(const struct merge *merge);
 const struct part_info *merge_part_info(const struct merge *merge, unsigned int part);
+const char *merge_part_name(const struct merge *merge, unsigned int part);
+/* Bytes of its torn last record, 0 if there is none. */
+uint64_t merge_part_torn(const struct merge *merge, unsigned int part);
 /* Frames in the output: positions x frames per position. */
 uint64_t merge_frames(const struct merge *merge);
 /* What holds frame @frame, or NULL when nothing of it arrived; then *ret_reader is untouched. */

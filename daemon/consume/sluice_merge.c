@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* sluice-merge - merges the parts of a scan into one HDF5 file, and draws a picture of it. */
 #include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,6 +12,7 @@
 #include <base/error.h>
 #include <base/log.h>
 #include <consume/merge.h>
+#include <scan/ledger.h>
 
 enum {
 	SCHEMA_VERSION = 1,
@@ -28,7 +31,8 @@ static const struct argp_option rows[] = {
 	{ "out", 'o', "FILE.h5", 0, "The HDF5 file to write (required)", 0 },
 	{ "picture", 'p', "FILE.png", 0,
 	  "Draw the virtual bright field and the diffraction sum, side by side", 0 },
-	{ "ledger", 'l', "FILE.json", 0, "The scan's ledger, to be put into the HDF5 file", 0 },
+	{ "ledger", 'l', "FILE.json", 0,
+	  "The scan's ledger, to be compared and put into the HDF5 file", 0 },
 	{ "json", 'j', NULL, 0, "Print the result as one JSON object", 0 },
 	{ 0 },
 };
@@ -62,12 +66,14 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-/* The ledger's text, judged to be JSON; NULL with *ret_json untouched on failure. */
-static int load_ledger(const char *path, char **ret_json, struct sluice_error *reterr)
+/* The ledger, and its text; on failure both are untouched. */
+static int load_ledger(const char *path, struct ledger *ret_ledger, char **ret_json,
+		       struct sluice_error *reterr)
 {
 	json_error_t error;
 	json_t *root = json_load_file(path, 0, &error);
 	char *text;
+	int ret;
 
 	if (!root)
 		return error_set(reterr, -EBADMSG, "ledger %s:%d: %s", path, error.line,
@@ -76,7 +82,38 @@ static int load_ledger(const char *path, char **ret_json, struct sluice_error *r
 	json_decref(root);
 	if (!text)
 		return error_set(reterr, -ENOMEM, "ledger %s: out of memory", path);
+	ret = ledger_decode(text, ret_ledger, reterr);
+	if (ret < 0) {
+		free(text);
+		return error_prefix(reterr, ret, "%s", path);
+	}
 	*ret_json = text;
+	return 0;
+}
+
+/* What the parts hold is what the ledger says; of an open ledger nothing can be expected. */
+static int check_ledger(const struct merge *merge, const struct ledger *ledger,
+			struct sluice_error *reterr)
+{
+	const struct merge_counts *c = merge_counts(merge);
+	const uint32_t scan = merge_info(merge)->scan.scan;
+	struct sluice_error difference;
+
+	if (ledger->scan != scan)
+		return error_set(reterr, -EINVAL, "the parts are of scan %u, the ledger of scan %u",
+				 scan, ledger->scan);
+	if (ledger->frames_delivered == c->frames_delivered && ledger->events == c->events)
+		return 0;
+	(void)error_set(&difference, -EBADMSG,
+			"the parts hold %" PRIu64 " frames and %" PRIu64
+			" events, the ledger of scan %u says %" PRIu64 " and %" PRIu64,
+			c->frames_delivered, c->events, scan, ledger->frames_delivered,
+			ledger->events);
+	if (ledger->closed)
+		return error_set(reterr, -EBADMSG,
+				 "%s: name all parts, or leave out --ledger to merge these",
+				 difference.text);
+	log_warn("%s; that ledger is open", difference.text);
 	return 0;
 }
 
@@ -117,6 +154,11 @@ static void print_text(const struct merge *merge, const struct options *o)
 {
 	const struct merge_counts *c = merge_counts(merge);
 
+	for (unsigned int i = 0; i < merge_part_count(merge); i++) {
+		if (merge_part_torn(merge, i) > 0)
+			log_warn("part %s is torn: its last %" PRIu64 " bytes are passed over",
+				 merge_part_name(merge, i), merge_part_torn(merge, i));
+	}
 	printf("scan %u: %lu of %lu frames (%lu incomplete, %lu lost), %lu events -> %s\n",
 	       merge_info(merge)->scan.scan, (unsigned long)c->frames_delivered,
 	       (unsigned long)c->frames_expected, (unsigned long)c->frames_incomplete,
@@ -126,15 +168,18 @@ static void print_text(const struct merge *merge, const struct options *o)
 static int run(const struct options *o, struct sluice_error *reterr)
 {
 	struct merge *merge = NULL;
-	char *ledger = NULL;
+	struct ledger ledger = { 0 };
+	char *ledger_json = NULL;
 	int ret = 0;
 
 	if (o->ledger)
-		ret = load_ledger(o->ledger, &ledger, reterr);
+		ret = load_ledger(o->ledger, &ledger, &ledger_json, reterr);
 	if (ret == 0)
 		ret = merge_open(o->parts, o->count, &merge, reterr);
+	if (ret == 0 && o->ledger)
+		ret = check_ledger(merge, &ledger, reterr);
 	if (ret == 0)
-		ret = merge_write_hdf5(merge, o->out, ledger, reterr);
+		ret = merge_write_hdf5(merge, o->out, ledger_json, reterr);
 	if (ret == 0 && o->picture)
 		ret = draw_picture(merge, o->picture, reterr);
 	if (ret == 0 && o->json)
@@ -142,7 +187,7 @@ static int run(const struct options *o, struct sluice_error *reterr)
 	else if (ret == 0)
 		print_text(merge, o);
 	merge_close(merge);
-	free(ledger);
+	free(ledger_json);
 	return ret;
 }
 

@@ -42,7 +42,7 @@ const struct part_info base_info = {
 		       .seed = 99 },
 };
 
-char part_a[96], part_b[96], out[96], out2[96], picture[96];
+char part_a[96], part_b[96], out[96], out2[96], picture[96], ledger_path[96];
 
 static char folder[64];
 
@@ -56,6 +56,7 @@ int make_folder(void **state)
 	(void)snprintf(part_b, sizeof(part_b), "%s/b.part", folder);
 	(void)snprintf(out, sizeof(out), "%s/out.h5", folder);
 	(void)snprintf(out2, sizeof(out2), "%s/out2.h5", folder);
+	(void)snprintf(ledger_path, sizeof(ledger_path), "%s/ledger.json", folder);
 	(void)snprintf(picture, sizeof(picture), "%s/out.png", folder);
 	return 0;
 }
@@ -67,6 +68,7 @@ void remove_files(void)
 	(void)unlink(out);
 	(void)unlink(out2);
 	(void)unlink(picture);
+	(void)unlink(ledger_path);
 }
 
 int remove_folder(void **state)
@@ -140,7 +142,6 @@ void write_parts(bool with_pixels)
 	info.pixel = with_pixels ? SLUICE_PIXEL_U16 : 0;
 	a = open_part(part_a, &info);
 	(void)strcpy(info.consumer, "counter1");
-	info.threshold.background = 29.0;
 	b = open_part(part_b, &info);
 	for (uint64_t run = (FRAMES - 1) / RUN;; run--) {
 		if (run != 5)

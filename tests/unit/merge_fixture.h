@@ -28,7 +28,7 @@ enum {
 
 extern const struct part_info base_info;
 /* Paths in the folder; no file is there at first. */
-extern char part_a[96], part_b[96], out[96], out2[96], picture[96];
+extern char part_a[96], part_b[96], out[96], out2[96], picture[96], ledger_path[96];
 
 /* The set-up of a group of tests, and its end. */
 int make_folder(void **state);

@@ -72,7 +72,7 @@ static void test_a_torn_part_gives_its_whole_runs(void **state)
 static void test_parts_that_do_not_belong_together_are_named(void **state)
 {
 	const char *paths[] = { part_a, part_b };
-	struct part_info other[3] = { base_info, base_info, base_info };
+	struct part_info other[5] = { base_info, base_info, base_info, base_info, base_info };
 	struct merge *m = NULL;
 	struct sluice_error error;
 
@@ -80,7 +80,9 @@ static void test_parts_that_do_not_belong_together_are_named(void **state)
 	other[0].scan.scan = 43;
 	other[1].scan.scan_rows++;
 	other[2].pixel = SLUICE_PIXEL_U8;
-	for (int i = 0; i < 3; i++) {
+	other[3].threshold.background += 1e-9;
+	other[4].threshold.xray++;
+	for (int i = 0; i < 5; i++) {
 		part_writer_close(open_part(part_a, &base_info));
 		part_writer_close(open_part(part_b, &other[i]));
 		assert_int_equal(merge_open(paths, 2, &m, &error), -EINVAL);
@@ -208,6 +210,83 @@ static void test_the_program_merges(void **state)
 	assert_int_equal(WEXITSTATUS(system(command)), EXIT_FAILURE);
 }
 
+static void write_ledger(bool closed, uint64_t frames, uint64_t events)
+{
+	FILE *file = fopen(ledger_path, "w");
+
+	assert_non_null(file);
+	assert_true(fprintf(file,
+			    "{\"scan\":42,\"state\":\"%s\",\"closed\":%s,\"why\":\"\","
+			    "\"frames_expected\":30,\"frames_delivered\":%lu,"
+			    "\"frames_incomplete\":4,\"frames_lost\":4,\"events\":%lu,"
+			    "\"sectors\":[]}",
+			    closed ? "done" : "failed", closed ? "true" : "false",
+			    (unsigned long)frames, (unsigned long)events) > 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Merges in text mode; what it says on standard error. Returns the exit status. */
+static int merge_text(const char *more, char *text, size_t size)
+{
+	char command[1024];
+	size_t got;
+	FILE *pipe;
+
+	(void)snprintf(command, sizeof(command),
+		       "%s/sluice-merge %s %s --out %s %s 2>&1 >/dev/null", getenv("SLUICE_BIN"),
+		       part_a, part_b, out, more);
+	pipe = popen(command, "r");
+	assert_non_null(pipe);
+	got = fread(text, 1, size - 1, pipe);
+	text[got] = '\0';
+	return WEXITSTATUS(pclose(pipe));
+}
+
+static void test_the_program_names_torn_parts(void **state)
+{
+	char text[1024];
+	struct stat st;
+
+	(void)state;
+	write_parts(false);
+	assert_int_equal(merge_text("", text, sizeof(text)), EXIT_SUCCESS);
+	assert_string_equal(text, "");
+	assert_int_equal(stat(part_b, &st), 0);
+	assert_int_equal(truncate(part_b, st.st_size - 3), 0);
+	assert_int_equal(merge_text("", text, sizeof(text)), EXIT_SUCCESS);
+	assert_non_null(strstr(text, part_b));
+	assert_null(strstr(text, part_a));
+}
+
+static void test_the_program_compares_with_the_ledger(void **state)
+{
+	char more[128], text[1024];
+	uint64_t events;
+	struct merge *m;
+
+	(void)state;
+	remove_files();
+	write_parts(false);
+	m = open_merge(part_a, part_b);
+	events = merge_counts(m)->events;
+	merge_close(m);
+	(void)snprintf(more, sizeof(more), "--ledger %s", ledger_path);
+	write_ledger(true, 27, events);
+	assert_int_equal(merge_text(more, text, sizeof(text)), EXIT_FAILURE);
+	assert_non_null(strstr(text, " 26 frames"));
+	assert_non_null(strstr(text, " 27 and "));
+	assert_int_equal(access(out, F_OK), -1);
+	write_ledger(true, 26, events + 1);
+	assert_int_equal(merge_text(more, text, sizeof(text)), EXIT_FAILURE);
+	/* An open one proves nothing. */
+	write_ledger(false, 26, events + 1);
+	assert_int_equal(merge_text(more, text, sizeof(text)), EXIT_SUCCESS);
+	assert_non_null(strstr(text, "open"));
+	write_ledger(true, 26, events);
+	assert_int_equal(merge_text(more, text, sizeof(text)), EXIT_SUCCESS);
+	assert_string_equal(text, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest suite[] = {
@@ -218,6 +297,8 @@ int main(void)
 		cmocka_unit_test(test_images_are_the_sums_of_the_events),
 		cmocka_unit_test(test_the_picture_shows_both_images),
 		cmocka_unit_test(test_the_program_merges),
+		cmocka_unit_test(test_the_program_names_torn_parts),
+		cmocka_unit_test(test_the_program_compares_with_the_ledger),
 	};
 
 	return cmocka_run_group_tests(suite, make_folder, remove_folder);
