@@ -6,6 +6,31 @@
 
 #define ABSENT_NS (50 * NS_PER_MS)
 
+static uint64_t absent_ns; /* in place of the time-out; 0: it stays */
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg)
+{
+	struct sluice_consumer *c = arg;
+
+	/* While no other thread reads it. */
+	if (start == consumer_network && absent_ns != 0)
+		c->absent_timeout_ns = absent_ns;
+	return __real_pthread_create(thread, attr, start, arg);
+}
+
+static int reset(void **state)
+{
+	(void)state;
+	absent_ns = 0;
+	return 0;
+}
+
 static bool peers_are(const struct fixture *f, uint64_t arg)
 {
 	return stat_of(&f->consumer->stats.peers) == arg;
@@ -46,8 +71,8 @@ static void test_a_scan_ends_without_one_that_stays_away(void **state)
 	struct fixture f;
 
 	(void)state;
+	absent_ns = ABSENT_NS;
 	fixture_open(&f, 10000);
-	f.consumer->absent_timeout_ns = ABSENT_NS;
 	aggregator_open(&f, &f.a, "agg0");
 	aggregator_open(&f, &f.b, "agg1");
 	send_begin(&f.a, 0, 2);
@@ -76,8 +101,8 @@ static void test_it_ends_when_what_is_in_hand_is_done(void **state)
 	struct fixture f;
 
 	(void)state;
+	absent_ns = ABSENT_NS;
 	fixture_open(&f, 10000);
-	f.consumer->absent_timeout_ns = ABSENT_NS;
 	begin(&f);
 	send_run(&f.a, 0);
 	run = expect_run(&f, 0);
@@ -126,8 +151,8 @@ static void test_one_that_returns_late_does_no_harm(void **state)
 	struct fixture f;
 
 	(void)state;
+	absent_ns = ABSENT_NS;
 	fixture_open(&f, 10000);
-	f.consumer->absent_timeout_ns = ABSENT_NS;
 	begin(&f);
 	send_run(&f.a, 0);
 	take_run(&f, 0, 0);
@@ -153,11 +178,11 @@ static void test_one_that_returns_late_does_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_it_is_waited_for_10_s_or_the_time_out_of_runs),
-		cmocka_unit_test(test_a_scan_ends_without_one_that_stays_away),
-		cmocka_unit_test(test_it_ends_when_what_is_in_hand_is_done),
-		cmocka_unit_test(test_one_that_returns_in_time_goes_on),
-		cmocka_unit_test(test_one_that_returns_late_does_no_harm),
+		cmocka_unit_test_setup(test_it_is_waited_for_10_s_or_the_time_out_of_runs, reset),
+		cmocka_unit_test_setup(test_a_scan_ends_without_one_that_stays_away, reset),
+		cmocka_unit_test_setup(test_it_ends_when_what_is_in_hand_is_done, reset),
+		cmocka_unit_test_setup(test_one_that_returns_in_time_goes_on, reset),
+		cmocka_unit_test_setup(test_one_that_returns_late_does_no_harm, reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
