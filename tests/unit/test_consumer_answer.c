@@ -18,6 +18,7 @@ int __wrap_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t 
 		    const struct sluice_wire_ack *ack, unsigned int acks,
 		    const struct sluice_wire_reject *reject, unsigned int rejects);
 
+/* NOLINTNEXTLINE(readability-function-size): the signature of what it stands for */
 int __wrap_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
 		    const struct sluice_wire_ack *ack, unsigned int acks,
 		    const struct sluice_wire_reject *reject, unsigned int rejects)
