@@ -78,7 +78,7 @@ static void print_files(const struct flow *flow, const char *suffix)
 	globfree(&found);
 }
 
-void flow_print_logs(const struct flow *flow)
+static void print_logs(const struct flow *flow)
 {
 	print_files(flow, ".log");
 	print_files(flow, ".out");
@@ -86,7 +86,7 @@ void flow_print_logs(const struct flow *flow)
 
 static void fail_with_logs(const struct flow *flow, const char *what)
 {
-	flow_print_logs(flow);
+	print_logs(flow);
 	fail_msg("%s", what);
 }
 
@@ -201,13 +201,18 @@ int flow_end(struct flow *flow, unsigned int process)
 
 /* ---- members --------------------------------------------------------------- */
 
-void flow_open(struct flow *flow, bool none)
+struct flow *flow_setup(void **state, bool none)
 {
-	*flow = (struct flow){ .none = none };
+	struct flow *flow = calloc(1, sizeof(*flow));
+
+	assert_non_null(flow);
+	flow->none = none;
 	(void)strcpy(flow->dir, "/tmp/sluice-flow.XXXXXX");
 	assert_non_null(mkdtemp(flow->dir));
 	if (!none)
 		etcd_start(&flow->etcd, NULL);
+	*state = flow;
+	return flow;
 }
 
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
@@ -218,13 +223,20 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
 	return remove(path);
 }
 
-void flow_stop(struct flow *flow)
+int flow_teardown(void **state)
 {
+	struct flow *flow = *state;
+
+	if (!flow)
+		return 0;
+	print_logs(flow);
 	for (unsigned int i = flow->count; i > 0; i--)
 		(void)flow_end(flow, i - 1);
 	if (!flow->none)
 		etcd_stop(&flow->etcd);
 	(void)nftw(flow->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	free(flow);
+	return 0;
 }
 
 static FILE *config_open(const struct flow *flow, const char *name, char path[FLOW_PATH_MAX])

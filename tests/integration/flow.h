@@ -3,7 +3,8 @@
  * integration/flow.h - the whole flow as real processes on loopback: etcd, boards, sluiced, an
  * aggregator, counters; and one scan through it, merged.
  *
- * Ownership: the caller's struct; flow_stop() ends every process by its id and removes the folder.
+ * Ownership: flow_setup() gives; flow_teardown() takes, ends every process by its id and removes
+ *            the folder.
  * Threads:   one. Errors: the cmocka test fails, with the logs printed.
  */
 #ifndef INTEGRATION_FLOW_H
@@ -43,9 +44,10 @@ struct flow_boards {
 	const char *fault[4]; /* for --fault, NULL-terminated unless full */
 };
 
-/* A folder of its own, and etcd unless @none. */
-void flow_open(struct flow *flow, bool none);
-void flow_stop(struct flow *flow);
+/* A flow with a folder of its own, and etcd unless @none; *state keeps it for flow_teardown(). */
+struct flow *flow_setup(void **state, bool none);
+/* Prints every log, which the runner shows with a test that fails, and stops the flow. */
+int flow_teardown(void **state);
 
 /* Starts what its name says and returns when it answers; gives its index. */
 unsigned int flow_start_boards(struct flow *flow, const struct flow_boards *boards);
@@ -71,7 +73,5 @@ void flow_merge(struct flow *flow, unsigned int scan, char ret_path[FLOW_PATH_MA
 char *flow_read(const struct flow *flow, const char *name);
 /* What the process serves at @path, "/metrics" say; malloc()ed. */
 char *flow_get(const struct flow *flow, const char *process, const char *path);
-/* Prints every log: for a test that fails. */
-void flow_print_logs(const struct flow *flow);
 
 #endif /* INTEGRATION_FLOW_H */

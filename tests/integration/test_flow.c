@@ -138,29 +138,6 @@ static void check_whole(struct flow *flow, unsigned int scan, const struct ledge
 
 /* ---- the flow ---------------------------------------------------------------- */
 
-static int stop_flow(void **state)
-{
-	struct flow *flow = *state;
-
-	/* Printed with a failing test only: the harness keeps what a passing one says to itself. */
-	if (flow)
-		flow_print_logs(flow);
-	if (flow)
-		flow_stop(flow);
-	free(flow);
-	return 0;
-}
-
-static struct flow *new_flow(void **state, bool none)
-{
-	struct flow *flow = calloc(1, sizeof(*flow));
-
-	assert_non_null(flow);
-	flow_open(flow, none);
-	*state = flow;
-	return flow;
-}
-
 static void start_all(struct flow *flow, const struct flow_boards *boards)
 {
 	(void)flow_start_boards(flow, boards);
@@ -173,7 +150,7 @@ static void start_all(struct flow *flow, const struct flow_boards *boards)
 static void every_event_is_the_references(void **state)
 {
 	const char *const args[] = { "--scan", SIZE, NULL };
-	struct flow *flow = new_flow(state, false);
+	struct flow *flow = flow_setup(state, false);
 	struct ledger ledger;
 
 	start_all(flow, &good_boards);
@@ -191,7 +168,7 @@ static void every_event_is_the_references(void **state)
 static void two_aggregators_share_the_runs(void **state)
 {
 	const char *const args[] = { "--scan", SIZE, "--run-frames", "4", NULL };
-	struct flow *flow = new_flow(state, false);
+	struct flow *flow = flow_setup(state, false);
 	struct ledger ledger;
 
 	start_all(flow, &good_boards);
@@ -205,7 +182,7 @@ static void works_without_a_directory(void **state)
 	const char *const args[] = {
 		"--scan", SIZE, "--background", "28.5", "--xray", "440", NULL
 	};
-	struct flow *flow = new_flow(state, true);
+	struct flow *flow = flow_setup(state, true);
 	struct ledger ledger;
 
 	start_all(flow, &good_boards);
@@ -286,7 +263,7 @@ static void every_lost_frame_is_named_with_its_cause(void **state)
 	const char *const args[] = {
 		"--scan", SIZE, "--background", "28.5", "--xray", "440", NULL
 	};
-	struct flow *flow = new_flow(state, false);
+	struct flow *flow = flow_setup(state, false);
 	char path[FLOW_PATH_MAX];
 	struct ledger ledger;
 	uint32_t mask[FRAMES];
@@ -329,7 +306,7 @@ static void bytes_that_are_no_block_cost_only_what_they_hit(void **state)
 	const char *const args[] = {
 		"--scan", SIZE, "--background", "28.5", "--xray", "440", NULL
 	};
-	struct flow *flow = new_flow(state, false);
+	struct flow *flow = flow_setup(state, false);
 	char path[FLOW_PATH_MAX];
 	struct ledger ledger;
 	uint32_t mask[FRAMES];
@@ -365,7 +342,7 @@ static void thresholds_are_fitted_to_what_there_is(void **state)
 		.fault = { "drop=0-15", "3/cut=0" },
 	};
 	const char *const args[] = { "--scan", SIZE, NULL };
-	struct flow *flow = new_flow(state, false);
+	struct flow *flow = flow_setup(state, false);
 	char path[FLOW_PATH_MAX];
 	struct ledger ledger;
 	uint32_t mask[FRAMES];
@@ -391,7 +368,7 @@ static void an_abort_ends_the_scan_and_its_ledger_closes(void **state)
 	};
 	const char *const abort_args[] = { "abort", NULL };
 	const char *const watch[] = { "watch", "--json", "--timeout", "60", NULL };
-	struct flow *flow = new_flow(state, false);
+	struct flow *flow = flow_setup(state, false);
 	char *out;
 
 	boards.rate = "20"; /* three seconds, if nobody stops it */
@@ -429,7 +406,7 @@ static void check_arm_fails(struct flow *flow, const char *who)
 
 static void arming_names_who_is_missing(void **state)
 {
-	struct flow *flow = new_flow(state, false);
+	struct flow *flow = flow_setup(state, false);
 	const char *const args[] = { "--scan", SIZE, NULL };
 	struct ledger ledger;
 	unsigned int counter;
@@ -457,7 +434,7 @@ static void arming_names_who_is_missing(void **state)
 static void an_etcd_restart_between_scans_heals(void **state)
 {
 	const char *const args[] = { "--scan", SIZE, NULL };
-	struct flow *flow = new_flow(state, false);
+	struct flow *flow = flow_setup(state, false);
 	const uint64_t deadline_ns = now_ns() + 60 * NS_PER_S;
 	const char *const status[] = { "status", "--json", NULL };
 	struct ledger ledger;
@@ -490,16 +467,17 @@ static void an_etcd_restart_between_scans_heals(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(every_event_is_the_references, stop_flow),
-		cmocka_unit_test_teardown(two_aggregators_share_the_runs, stop_flow),
-		cmocka_unit_test_teardown(works_without_a_directory, stop_flow),
-		cmocka_unit_test_teardown(every_lost_frame_is_named_with_its_cause, stop_flow),
+		cmocka_unit_test_teardown(every_event_is_the_references, flow_teardown),
+		cmocka_unit_test_teardown(two_aggregators_share_the_runs, flow_teardown),
+		cmocka_unit_test_teardown(works_without_a_directory, flow_teardown),
+		cmocka_unit_test_teardown(every_lost_frame_is_named_with_its_cause, flow_teardown),
 		cmocka_unit_test_teardown(bytes_that_are_no_block_cost_only_what_they_hit,
-					  stop_flow),
-		cmocka_unit_test_teardown(thresholds_are_fitted_to_what_there_is, stop_flow),
-		cmocka_unit_test_teardown(an_abort_ends_the_scan_and_its_ledger_closes, stop_flow),
-		cmocka_unit_test_teardown(arming_names_who_is_missing, stop_flow),
-		cmocka_unit_test_teardown(an_etcd_restart_between_scans_heals, stop_flow),
+					  flow_teardown),
+		cmocka_unit_test_teardown(thresholds_are_fitted_to_what_there_is, flow_teardown),
+		cmocka_unit_test_teardown(an_abort_ends_the_scan_and_its_ledger_closes,
+					  flow_teardown),
+		cmocka_unit_test_teardown(arming_names_who_is_missing, flow_teardown),
+		cmocka_unit_test_teardown(an_etcd_restart_between_scans_heals, flow_teardown),
 	};
 
 	if (argc > 1)

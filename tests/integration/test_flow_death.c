@@ -33,29 +33,14 @@ static const struct flow_boards slow_boards = {
 	.rate = "20",
 };
 
-static int stop_flow(void **state)
-{
-	struct flow *flow = *state;
-
-	if (flow)
-		flow_print_logs(flow);
-	if (flow)
-		flow_stop(flow);
-	free(flow);
-	return 0;
-}
-
 /* Three seconds of scan, of which the victim sees the beginning. */
 static struct flow *kill_in_scan(void **state, unsigned int victim)
 {
 	static const char *const arm[] = { "arm",  "--scan", SIZE,  "--background",
 					   "28.5", "--xray", "440", NULL };
-	struct flow *flow = calloc(1, sizeof(*flow));
+	struct flow *flow = flow_setup(state, false);
 	unsigned int process[PROCESSES];
 
-	assert_non_null(flow);
-	flow_open(flow, false);
-	*state = flow;
 	process[BOARDS] = flow_start_boards(flow, &slow_boards);
 	process[AGGREGATOR] = flow_start_aggregator(flow, "aggregator0");
 	process[COUNTER0] = flow_start_counter(flow, "counter0", "run_timeout_ms: 500\n");
@@ -104,9 +89,9 @@ static void a_dead_aggregator_costs_what_it_had(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(a_dead_sluiced_is_named, stop_flow),
-		cmocka_unit_test_teardown(a_dead_consumer_is_named, stop_flow),
-		cmocka_unit_test_teardown(a_dead_aggregator_costs_what_it_had, stop_flow),
+		cmocka_unit_test_teardown(a_dead_sluiced_is_named, flow_teardown),
+		cmocka_unit_test_teardown(a_dead_consumer_is_named, flow_teardown),
+		cmocka_unit_test_teardown(a_dead_aggregator_costs_what_it_had, flow_teardown),
 	};
 
 	if (argc > 1)

@@ -27,28 +27,6 @@ enum {
 	FRAMES = 20
 };
 
-static int stop_flow(void **state)
-{
-	struct flow *flow = *state;
-
-	if (flow)
-		flow_print_logs(flow);
-	if (flow)
-		flow_stop(flow);
-	free(flow);
-	return 0;
-}
-
-static struct flow *new_flow(void **state)
-{
-	struct flow *flow = calloc(1, sizeof(*flow));
-
-	assert_non_null(flow);
-	flow_open(flow, false);
-	*state = flow;
-	return flow;
-}
-
 /* Plays @source through the flow, recording every pixel. */
 static void play(struct flow *flow, unsigned int sectors, const char *framing, const char *source,
 		 const char *extra, char path[FLOW_PATH_MAX])
@@ -88,7 +66,7 @@ static void merlin_frames_come_out_as_they_went_in(void **state)
 		       getenv("SLUICE_SOURCE"));
 	in = fopen(file, "rb");
 	assert_non_null(in);
-	flow = new_flow(state);
+	flow = flow_setup(state, false);
 	(void)snprintf(source, sizeof(source), "file:%s", file);
 	play(flow, 1, "merlin-mib", source, "", path);
 	result_open(path, &result);
@@ -194,7 +172,7 @@ static void check_pixels(const char *path, const struct camera *camera)
 
 static void play_camera(void **state, const struct camera *camera)
 {
-	struct flow *flow = new_flow(state);
+	struct flow *flow = flow_setup(state, false);
 	char source[FLOW_PATH_MAX], path[FLOW_PATH_MAX];
 
 	record(flow, camera);
@@ -217,11 +195,11 @@ static void camera_v4_files_play_in_order(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest merlin[] = {
-		cmocka_unit_test_teardown(merlin_frames_come_out_as_they_went_in, stop_flow),
+		cmocka_unit_test_teardown(merlin_frames_come_out_as_they_went_in, flow_teardown),
 	};
 	const struct CMUnitTest camera[] = {
-		cmocka_unit_test_teardown(camera_v5_files_play_in_order, stop_flow),
-		cmocka_unit_test_teardown(camera_v4_files_play_in_order, stop_flow),
+		cmocka_unit_test_teardown(camera_v5_files_play_in_order, flow_teardown),
+		cmocka_unit_test_teardown(camera_v4_files_play_in_order, flow_teardown),
 	};
 
 	/* A program of its own for the one that may be skipped, so that the skip is counted. */
