@@ -218,14 +218,15 @@ void rig_open(struct rig *rig, bool connected)
 	args.ring = rig->ring;
 	args.wake = rig->wake;
 	for (unsigned int i = 0; i < rig->plan.aggregator_count; i++) {
-		struct plan_member *m = &rig->plan.aggregator[i];
+		struct plan_member m = { 0 };
 
 		if (connected)
 			open_receiver(&rig->aggregator[i], i);
-		(void)snprintf(m->id, sizeof(m->id), "agg%u", i);
+		(void)snprintf(m.id, sizeof(m.id), "agg%u", i);
 		/* Port 9, discard: nobody listens there. */
-		(void)snprintf(m->endpoint, sizeof(m->endpoint), "%s",
+		(void)snprintf(m.endpoint, sizeof(m.endpoint), "%s",
 			       connected ? rig->aggregator[i].endpoint : "tcp://127.0.0.1:9");
+		rig->plan.aggregator[i] = m;
 	}
 	if (acquisition_open(&args, &rig->acquisition, &error) < 0)
 		fail_msg("%s", error.text);
