@@ -8,8 +8,19 @@
 #ifndef SLUICE_LE_H
 #define SLUICE_LE_H
 
+#ifdef __KERNEL__
+#include <asm/byteorder.h>
+#include <linux/types.h>
+#define htole16(v) ((__force uint16_t)cpu_to_le16(v))
+#define htole32(v) ((__force uint32_t)cpu_to_le32(v))
+#define htole64(v) ((__force uint64_t)cpu_to_le64(v))
+#define le16toh(v) le16_to_cpu((__force __le16)(v))
+#define le32toh(v) le32_to_cpu((__force __le32)(v))
+#define le64toh(v) le64_to_cpu((__force __le64)(v))
+#else
 #include <endian.h>
 #include <stdint.h>
+#endif
 
 struct sluice_le16 {
 	uint16_t raw;
