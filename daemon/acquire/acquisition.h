@@ -47,6 +47,7 @@ struct acquisition_stats {
 	_Atomic uint64_t blocks_repeated; /* a frame that was there already */
 	_Atomic uint64_t waits_for_chunk, waits_for_parcel;
 	_Atomic uint64_t parcels_withheld; /* from an outlet that had none free for too long */
+	_Atomic uint64_t turns;            /* of the reader's loops: it lives while they grow */
 };
 
 struct acquisition {

@@ -33,6 +33,7 @@ static void wait_for_wake(struct acquisition *a)
 	struct pollfd fd = { .fd = a->reader_wake, .events = POLLIN };
 	uint64_t count;
 
+	add(&a->stats.turns, 1);
 	if (poll(&fd, 1, ms_from_ns(TICK_NS)) > 0)
 		(void)!read(a->reader_wake, &count, sizeof(count));
 }
@@ -357,6 +358,7 @@ static enum source_end read_all(struct acquisition *a)
 	int ret;
 
 	while (!a->gave_up) {
+		add(&a->stats.turns, 1);
 		if (atomic_load(&a->abort))
 			source_interrupt(a->args.source);
 		post_free_chunks(a);

@@ -178,6 +178,16 @@ uint32_t board_scan(const struct board *board)
 	return board->acquisition ? board->acquisition->plan->scan : 0;
 }
 
+bool board_turns(const struct board *board, uint64_t *ret_turns)
+{
+	const struct acquisition *a = board->acquisition;
+
+	if (!a || atomic_load(&a->reader_done))
+		return false;
+	*ret_turns = atomic_load_explicit(&a->stats.turns, memory_order_relaxed);
+	return true;
+}
+
 static int check_plan(const struct board *board, const struct scan_plan *plan,
 		      struct sluice_error *reterr)
 {

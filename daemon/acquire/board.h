@@ -69,6 +69,8 @@ const struct ring *board_ring(const struct board *board);
 enum scan_state board_state(const struct board *board);
 /* The scan it is in, 0 when idle. */
 uint32_t board_scan(const struct board *board);
+/* Turns that the scan's reader has made; false: no reader is at work. */
+bool board_turns(const struct board *board, uint64_t *ret_turns);
 /* What the ring's memory lacks; "" when nothing. */
 const char *board_note(const struct board *board);
 

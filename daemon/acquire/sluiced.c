@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -25,6 +26,8 @@
 
 #include "board.h"
 #include "config.h"
+#include "health.h"
+#include "notify.h"
 #include "status.h"
 
 /* Of the second in which an arming must be answered, what connecting may take. */
@@ -33,7 +36,8 @@
 #define SHUTDOWN_NS (8 * NS_PER_S)
 
 enum {
-	TICK_MS = 500
+	TICK_MS = 500,
+	SAID_MAX = 96
 };
 
 struct daemon {
@@ -46,6 +50,9 @@ struct daemon {
 	/* Halves that the directory would not take yet; one per board. */
 	char *unpublished[BOARDS_MAX];
 	uint32_t unpublished_scan[BOARDS_MAX];
+	/* The control thread's. */
+	struct health health;
+	char said[SAID_MAX]; /* the status that the service manager has */
 };
 
 /* ---- plans ------------------------------------------------------------------------------ */
@@ -259,6 +266,51 @@ static void collect(struct daemon *d)
 	(void)pthread_mutex_unlock(&d->lock);
 }
 
+/* The sign of life for the watchdog, when it is due and all is well. */
+static void look_alive(struct daemon *d)
+{
+	struct health_sign sign[BOARDS_MAX] = { 0 };
+
+	(void)pthread_mutex_lock(&d->lock);
+	for (unsigned int i = 0; i < d->board_count; i++) {
+		sign[i].id = board_id(d->board[i]);
+		sign[i].reads = board_turns(d->board[i], &sign[i].turns);
+	}
+	(void)pthread_mutex_unlock(&d->lock);
+	if (health_look(&d->health, sign, d->board_count, now_ns()))
+		notify_alive();
+}
+
+/* What the daemon is at, in one line: the scan of the first board that is in one. */
+static void describe(struct daemon *d, char text[SAID_MAX])
+{
+	const char *const boards = d->board_count == 1 ? "board" : "boards";
+
+	(void)snprintf(text, SAID_MAX, "%u %s, idle", d->board_count, boards);
+	(void)pthread_mutex_lock(&d->lock);
+	for (unsigned int i = 0; i < d->board_count; i++) {
+		const enum scan_state state = board_state(d->board[i]);
+
+		if (state == SCAN_IDLE)
+			continue;
+		(void)snprintf(text, SAID_MAX, "%u %s, scan %" PRIu32 ": %s", d->board_count,
+			       boards, board_scan(d->board[i]), scan_state_name(state));
+		break;
+	}
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
+static void say_status(struct daemon *d)
+{
+	char text[SAID_MAX];
+
+	describe(d, text);
+	if (strcmp(text, d->said) == 0)
+		return;
+	(void)strcpy(d->said, text);
+	notify_status(text);
+}
+
 /* Not under the lock: the directory's answer may take seconds. */
 static void publish(struct daemon *d)
 {
@@ -272,10 +324,12 @@ static void publish(struct daemon *d)
 			log_warn("scan %" PRIu32
 				 ": board %s: its account waits for the directory: %s",
 				 d->unpublished_scan[i], board_id(d->board[i]), error.text);
-			continue;
+		} else {
+			free(d->unpublished[i]);
+			d->unpublished[i] = NULL;
 		}
-		free(d->unpublished[i]);
-		d->unpublished[i] = NULL;
+		/* A directory that is silent is no fault of this daemon's. */
+		look_alive(d);
 	}
 }
 
@@ -297,7 +351,7 @@ static void serve(struct daemon *d, int signals)
 	uint64_t deadline_ns = UINT64_MAX, count;
 
 	while (now_ns() < deadline_ns) {
-		if (poll(fd, 2, TICK_MS) > 0 && fd[1].revents)
+		if (poll(fd, 2, health_wait_ms(&d->health, now_ns(), TICK_MS)) > 0 && fd[1].revents)
 			(void)!read(d->wake, &count, sizeof(count));
 		if (fd[0].revents) {
 			struct signalfd_siginfo info;
@@ -306,11 +360,15 @@ static void serve(struct daemon *d, int signals)
 			if (deadline_ns != UINT64_MAX)
 				return; /* a second signal: at once */
 			deadline_ns = now_ns() + SHUTDOWN_NS;
+			notify_stopping();
 			abort_all(d);
 		}
 		collect(d);
 		publish(d);
 		member_look(d->member);
+		look_alive(d);
+		if (deadline_ns == UINT64_MAX)
+			say_status(d);
 		if (deadline_ns != UINT64_MAX && !is_busy(d))
 			return;
 	}
@@ -346,6 +404,9 @@ static int daemon_main(struct daemon *d)
 		ret = join(d, &error);
 	if (ret < 0)
 		goto out;
+	health_init(&d->health, notify_watchdog_ns(), now_ns());
+	describe(d, d->said);
+	notify_ready(d->said);
 	log_info("%u boards, status at %s/api/v1/status", d->board_count, member_url(d->member));
 	serve(d, signals);
 	log_info("ends");

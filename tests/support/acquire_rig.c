@@ -78,6 +78,8 @@ int source_reap(struct source *source, uint64_t timeout_ns, struct source_fill *
 	struct source_fill fill = { 0 };
 
 	(void)timeout_ns;
+	for (; atomic_load(&rig->stuck); (void)poll(NULL, 0, 1))
+		atomic_store(&rig->is_stuck, true);
 	if (atomic_load(&rig->interrupted)) {
 		fill.end = SOURCE_END_STOPPED;
 	} else if (rig->next_fill == rig->script.count && rig->script.end != SOURCE_END_NONE) {

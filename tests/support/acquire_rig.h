@@ -82,6 +82,7 @@ struct rig {
 	atomic_uint allowed; /* fills that it gives */
 	atomic_bool interrupted;
 	atomic_uint starts, stops;
+	atomic_bool stuck, is_stuck; /* source_reap() is to stay inside; it does */
 };
 
 /* Defaults: one aggregator that acknowledges, 8 chunks, all fills given at once. */

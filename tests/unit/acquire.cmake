@@ -10,3 +10,8 @@ sluice_test(test_acquisition_open LABEL unit
 		${CMAKE_SOURCE_DIR}/tests/support/acquire_rig.c
 	LINK acquire
 	WRAP malloc calloc realloc aligned_alloc free eventfd pthread_create pthread_mutex_lock)
+if(SLUICE_SYSTEMD)
+	sluice_test(test_health LABEL unit
+		SOURCES ${SLUICE_TEST_DIR}/test_health.c ${CMAKE_SOURCE_DIR}/tests/support/acquire_rig.c
+		LINK acquire)
+endif()

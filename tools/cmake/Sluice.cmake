@@ -46,6 +46,10 @@ function(sluice_pkg target module)
 	endif()
 endfunction()
 
+# libsystemd, the one library that may be missing.
+pkg_check_modules(systemd IMPORTED_TARGET GLOBAL libsystemd)
+set(SLUICE_SYSTEMD ${systemd_FOUND})
+
 # sluice_module(<folder> SOURCES ... LINK ...): the static library of daemon/<folder>, whose
 # headers are <folder/...> for those who link it and for nobody else.
 function(sluice_module name)
