@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map -> bind -> populate -> lock -> verify. Each step has a remedy that its message names; where
- * the caller allows less, the message becomes a note in the arena and the work goes on.
+ * map -> bind -> (advise) -> populate -> lock -> verify. Each step has a remedy that its message
+ * names; where the caller allows less, the message becomes a note in the arena and the work goes
+ * on. The advice to use transparent huge pages may fail without a word.
  */
 #include <inttypes.h>
 #include <numa.h>
@@ -167,6 +168,18 @@ static int bind_to_node(const struct arena_args *args, struct arena *a, struct s
 }
 
 /*
+ * Ordinary pages may be put together to huge ones: fewer of them for io_uring to pin and for the
+ * processor to look up. Before first touch, as the kernel does it at once then, and only in its own
+ * time later. No error and no note if it fails (a kernel without them: -EINVAL): the pages are then
+ * what was asked for, and the note on huge pages, whose number is certain, stands in either case.
+ */
+static void advise_huge_pages(const struct arena *a)
+{
+	if (a->page_bytes < HUGE_2M)
+		(void)madvise(a->base, a->bytes, MADV_HUGEPAGE);
+}
+
+/*
  * MADV_POPULATE_WRITE zeroes every page now, and says -EFAULT where a touch would be answered with
  * SIGBUS: huge pages are promised by mmap() from all nodes, but a bound one must come from its own.
  */
@@ -197,6 +210,7 @@ static int place(uint64_t page_bytes, const struct arena_args *args, struct aren
 	ret = bind_to_node(args, a, reterr);
 	if (ret < 0)
 		goto err_munmap;
+	advise_huge_pages(a);
 	ret = populate(a);
 	if (ret < 0) {
 		ret = error_set(reterr, ret == -EFAULT ? -ENOMEM : ret,

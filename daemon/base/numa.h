@@ -30,7 +30,8 @@ struct arena_args {
 	int node;                 /* memory node, or NODE_ANY */
 	uint64_t huge_page_bytes; /* 0: ordinary pages; else 2 MiB or 1 GiB pages are tried first */
 	bool allow_wrong_node;    /* pages found on another node are then a note, not an error */
-	bool allow_ordinary_pages; /* fall back to ordinary pages where huge ones are short */
+	bool allow_ordinary_pages; /* fall back to ordinary pages where huge ones are short; those
+				      the kernel may put together to transparent huge pages */
 	bool allow_unlocked;       /* go on where memlock is too small */
 };
 

@@ -36,7 +36,8 @@ enum step {
 	LOCK,
 	VERIFY,
 	STEP_COUNT,
-	NONE = STEP_COUNT
+	NONE = STEP_COUNT,
+	ADVISE /* for transparent huge pages: no step, as it may fail */
 };
 
 /* The kernel, as far as the arena sees it. */
@@ -51,7 +52,8 @@ static struct {
 	int pages_on; /* node on which all pages lie but the stray one */
 	size_t stray; /* number of one page that lies on node 5; SIZE_MAX: none */
 	int live_maps;
-	int flags; /* of the last mmap() */
+	int flags;      /* of the last mmap() */
+	size_t advised; /* bytes */
 	size_t pages_asked;
 	enum step calls[CALLS_MAX];
 	unsigned int call_count;
@@ -126,6 +128,13 @@ int __wrap_munmap(void *addr, size_t len)
 
 int __wrap_madvise(void *addr, size_t len, int advice)
 {
+	if (advice == MADV_HUGEPAGE) {
+		assert_int_equal(sys.flags & MAP_HUGETLB, 0);
+		sys.advised = len;
+		if (fails(ADVISE))
+			return -1;
+		return sys.faked ? 0 : __real_madvise(addr, len, advice);
+	}
 	if (fails(POPULATE))
 		return -1;
 	if (!sys.faked)
@@ -224,6 +233,33 @@ static void bound_before_touched_and_verified_last(void **state)
 	assert_string_equal(a.note, "");
 	arena_close(&a);
 	assert_int_equal(sys.live_maps, 0);
+}
+
+/* On ordinary pages alone, all of them, after they are bound and before they are touched. */
+static void ordinary_pages_are_advised_to_be_huge(void **state)
+{
+	static const enum step order[] = { MAP, BIND, ADVISE, POPULATE, LOCK, VERIFY };
+	const struct arena_args args = { .bytes = LEN, .node = 0 };
+
+	(void)state;
+	if (!machine_has_numa())
+		skip();
+	/* The advice is taken, or not: a kernel without such pages says EINVAL. */
+	for (int taken = 0; taken < 2; taken++) {
+		struct arena a = { 0 };
+
+		(void)reset(NULL);
+		sys.fails = taken ? NONE : ADVISE;
+		sys.fails_with = EINVAL;
+		assert_int_equal(arena_open(&args, &a, NULL), 0);
+		assert_true(sys.call_count >= sizeof(order) / sizeof(order[0]));
+		assert_memory_equal(sys.calls, order, sizeof(order));
+		assert_int_equal(sys.advised, a.bytes);
+		assert_int_equal(a.page_bytes, sysconf(_SC_PAGESIZE));
+		assert_string_equal(a.note, "");
+		arena_close(&a);
+		assert_int_equal(sys.live_maps, 0);
+	}
 }
 
 static void pages_of_one_gib(void **state)
@@ -489,6 +525,7 @@ int main(void)
 	const struct CMUnitTest suite[] = {
 		cmocka_unit_test_setup(real_memory_is_zero_and_where_it_was_asked, reset),
 		cmocka_unit_test_setup(bound_before_touched_and_verified_last, reset),
+		cmocka_unit_test_setup(ordinary_pages_are_advised_to_be_huge, reset),
 		cmocka_unit_test_setup(pages_of_one_gib, reset),
 		cmocka_unit_test_setup(open_unwinds_from_every_step, reset),
 		cmocka_unit_test_setup(without_huge_pages_it_is_refused_or_noted_with_the_command,
