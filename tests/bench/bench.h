@@ -54,7 +54,8 @@ struct bench_pair {
 };
 
 extern const struct bench_pair bench_tcp, bench_zmq_chunk, bench_zmq_tuned, bench_zmq_block;
-extern const struct bench_pair bench_sluice, bench_sluice_crc;
+extern const struct bench_pair bench_zmq_file_chunk, bench_zmq_file_block;
+extern const struct bench_pair bench_link_alone, bench_sluice, bench_sluice_crc;
 
 _Noreturn void bench_die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *bench_alloc(size_t bytes);

@@ -28,15 +28,19 @@ static const struct {
 	{ "memcpy", NULL },
 	{ "tcp", &bench_tcp },
 	{ "zmq_chunk", &bench_zmq_chunk },
-	{ "sluice", &bench_sluice },
-	{ "zmq_block", &bench_zmq_block },
 	{ "zmq_tuned", &bench_zmq_tuned },
+	{ "zmq_block", &bench_zmq_block },
+	{ "zmq_file_chunk", &bench_zmq_file_chunk },
+	{ "zmq_file_block", &bench_zmq_file_block },
+	{ "link", &bench_link_alone },
+	{ "sluice", &bench_sluice },
 	{ "sluice_crc", &bench_sluice_crc },
 };
 
 enum {
 	ROWS = sizeof(rows) / sizeof(rows[0])
 };
+_Static_assert((int)ROWS <= (int)ROWS_MAX, "each may be asked for");
 
 static void copy(const struct bench_data *data, unsigned int round)
 {

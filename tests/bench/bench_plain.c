@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What Sluice is measured against: plain TCP, and libzmq as a careful user would use it (nothing
- * copied when sending, queues that end, the receiver's allocator told to keep its pages). One row
- * also has the send buffer that Sluice's link sets over loopback, so as to tell that apart.
+ * copied when sending, queues that end, the receiver's allocator told to keep its pages), from
+ * memory or from a file. One row also has the send buffer that Sluice's link sets over loopback, so
+ * as to tell that apart.
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -114,11 +117,16 @@ struct zmq_way {
 	uint32_t message_blocks; /* 0: a chunk's */
 	int queue;
 	int send_buffer; /* bytes; 0: the kernel's to size */
+	bool from_file;
 };
 
 static const struct zmq_way by_chunk = { .queue = QUEUE_CHUNKS };
 static const struct zmq_way by_chunk_tuned = { .queue = QUEUE_CHUNKS, .send_buffer = SEND_BUFFER };
 static const struct zmq_way by_block = { .message_blocks = 1, .queue = QUEUE_BLOCKS };
+static const struct zmq_way file_by_chunk = { .queue = QUEUE_CHUNKS, .from_file = true };
+static const struct zmq_way file_by_block = { .message_blocks = 1,
+					      .queue = QUEUE_BLOCKS,
+					      .from_file = true };
 
 static void *zmq_open(void *ctx, int type, const struct zmq_way *way)
 {
@@ -129,6 +137,7 @@ static void *zmq_open(void *ctx, int type, const struct zmq_way *way)
 		{ ZMQ_SNDHWM, way->queue },
 		{ ZMQ_RCVHWM, way->queue },
 		{ ZMQ_LINGER, LINGER_MS },
+		{ ZMQ_IMMEDIATE, 1 }, /* nothing is queued before the connection stands */
 		{ ZMQ_SNDBUF, way->send_buffer ? way->send_buffer : -1 },
 	};
 
@@ -171,6 +180,12 @@ static void zmq_receive(const struct bench_data *data, const struct zmq_way *way
 	(void)zmq_ctx_term(ctx);
 }
 
+static void zmq_send_one(void *socket, zmq_msg_t *msg)
+{
+	if (zmq_msg_send(msg, socket, 0) < 0)
+		bench_die("libzmq: cannot send: %s", zmq_strerror(zmq_errno()));
+}
+
 /* The data stay where they are. */
 static void keep(void *bytes, void *hint)
 {
@@ -185,31 +200,125 @@ static void zmq_send_data(const struct bench_data *data, size_t message, void *s
 		zmq_msg_t msg;
 
 		if (zmq_msg_init_data(&msg, (void *)(data->bytes + at),
-				      left < message ? left : message, keep, NULL) != 0 ||
-		    zmq_msg_send(&msg, socket, 0) < 0)
-			bench_die("libzmq: cannot send: %s", zmq_strerror(zmq_errno()));
+				      left < message ? left : message, keep, NULL) != 0)
+			bench_die("libzmq: no message: %s", zmq_strerror(zmq_errno()));
+		zmq_send_one(socket, &msg);
 	}
+}
+
+/* Buffers of a message each, altogether as large as Sluice's ring. The one that came back last is
+ * used first: it may still be in the cache. */
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t came_back;
+	uint8_t *memory;
+	unsigned int count;
+	uint8_t **idle;
+};
+
+static void pool_init(struct pool *pool, unsigned int buffers, size_t bytes)
+{
+	(void)pthread_mutex_init(&pool->lock, NULL);
+	(void)pthread_cond_init(&pool->came_back, NULL);
+	pool->memory = bench_alloc(buffers * bytes);
+	pool->idle = bench_alloc(buffers * sizeof(pool->idle[0]));
+	for (pool->count = 0; pool->count < buffers; pool->count++)
+		pool->idle[pool->count] = pool->memory + pool->count * bytes;
+}
+
+static void pool_fini(struct pool *pool)
+{
+	free(pool->idle);
+	free(pool->memory);
+	(void)pthread_cond_destroy(&pool->came_back);
+	(void)pthread_mutex_destroy(&pool->lock);
+}
+
+/* Waits until one is idle; the alarm of the process ends a wait that does not. */
+static uint8_t *pool_take(struct pool *pool)
+{
+	uint8_t *buffer;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	while (pool->count == 0)
+		(void)pthread_cond_wait(&pool->came_back, &pool->lock);
+	buffer = pool->idle[--pool->count];
+	(void)pthread_mutex_unlock(&pool->lock);
+	return buffer;
+}
+
+/* libzmq's thread: the message is sent. */
+static void pool_put(void *buffer, void *hint)
+{
+	struct pool *pool = hint;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	pool->idle[pool->count++] = buffer;
+	(void)pthread_cond_signal(&pool->came_back);
+	(void)pthread_mutex_unlock(&pool->lock);
+}
+
+static void read_whole(int fd, uint8_t *buffer, size_t bytes, size_t at)
+{
+	for (size_t have = 0; have < bytes;) {
+		const ssize_t n = pread(fd, buffer + have, bytes - have, (off_t)(at + have));
+
+		if (n <= 0)
+			bench_die("file: cannot be read: %s", error_name(neg_errno()));
+		have += (size_t)n;
+	}
+}
+
+static void zmq_send_file(const struct bench_data *data, size_t message, struct pool *pool,
+			  void *socket)
+{
+	const int fd = open(data->path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		bench_die("%s: %s", data->path, error_name(neg_errno()));
+	for (size_t at = 0; at < data->size; at += message) {
+		const size_t left = data->size - at;
+		const size_t bytes = left < message ? left : message;
+		uint8_t *buffer = pool_take(pool);
+		zmq_msg_t msg;
+
+		read_whole(fd, buffer, bytes, at);
+		if (zmq_msg_init_data(&msg, buffer, bytes, pool_put, pool) != 0)
+			bench_die("libzmq: no message: %s", zmq_strerror(zmq_errno()));
+		zmq_send_one(socket, &msg);
+	}
+	(void)close(fd);
 }
 
 static void zmq_send_all(const struct bench_data *data, const struct zmq_way *way,
 			 const char *endpoint, struct bench_result *result)
 {
 	const uint32_t blocks = way->message_blocks ? way->message_blocks : data->chunk_blocks;
+	const size_t message = (size_t)data->block_bytes * blocks;
+	struct pool pool;
 	void *ctx = zmq_ctx_new();
 	void *socket = zmq_open(ctx, ZMQ_PUSH, way);
 	const double cpu_s = bench_cpu_s();
 
+	if (way->from_file)
+		pool_init(&pool, data->ring_chunks * data->chunk_blocks / blocks, message);
 	if (zmq_connect(socket, endpoint) != 0)
 		bench_die("libzmq: cannot connect: %s", zmq_strerror(zmq_errno()));
 	/* An empty message first: the connection stands when the clock starts. */
 	if (zmq_send(socket, "", 0, 0) != 0)
 		bench_die("libzmq: cannot send: %s", zmq_strerror(zmq_errno()));
 	result->begin_ns = now_ns();
-	for (uint64_t loop = 0; loop < data->loops; loop++)
-		zmq_send_data(data, (size_t)data->block_bytes * blocks, socket);
+	for (uint64_t loop = 0; loop < data->loops; loop++) {
+		if (way->from_file)
+			zmq_send_file(data, message, &pool, socket);
+		else
+			zmq_send_data(data, message, socket);
+	}
 	(void)zmq_close(socket);
 	(void)zmq_ctx_term(ctx);
 	result->sender_s = bench_cpu_s() - cpu_s;
+	if (way->from_file)
+		pool_fini(&pool);
 }
 
 #define ZMQ_HALVES(way)                                                             \
@@ -226,8 +335,14 @@ static void zmq_send_all(const struct bench_data *data, const struct zmq_way *wa
 ZMQ_HALVES(by_chunk)
 ZMQ_HALVES(by_chunk_tuned)
 ZMQ_HALVES(by_block)
+ZMQ_HALVES(file_by_chunk)
+ZMQ_HALVES(file_by_block)
 
 const struct bench_pair bench_zmq_chunk = { "zmq_chunk", by_chunk_receive, by_chunk_send };
 const struct bench_pair bench_zmq_tuned = { "zmq_tuned", by_chunk_tuned_receive,
 					    by_chunk_tuned_send };
 const struct bench_pair bench_zmq_block = { "zmq_block", by_block_receive, by_block_send };
+const struct bench_pair bench_zmq_file_chunk = { "zmq_file_chunk", file_by_chunk_receive,
+						 file_by_chunk_send };
+const struct bench_pair bench_zmq_file_block = { "zmq_file_block", file_by_block_receive,
+						 file_by_block_send };

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sluice itself: in one process a board of sluiced with a recorded file as its source, in the
- * other a link's receiver that acknowledges every run, and checks the CRC of every block or not.
+ * Sluice itself: in one process a board of sluiced with a recorded file as its source, or a link's
+ * sender alone that is fed from memory; in the other a link's receiver that acknowledges every run,
+ * and checks the CRC of every block or not.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -26,7 +28,7 @@ enum {
 	PAYLOAD_MAX = 64 << 20,
 	DEPTH = 4, /* as sluiced's defaults, as all in the configuration of the board */
 	READY_S = 10,
-	CRC_ROUND_MS = 50,
+	POLL_MS = 50,
 };
 
 /* ---- the receiver ---------------------------------------------------------------------------- */
@@ -110,7 +112,7 @@ static void receive_scan(const struct bench_data *data, bool check_crc, int tell
 	while (!in.ended) {
 		struct link_pollitem item = { .receiver = in.receiver };
 
-		(void)link_poll(&item, 1, CRC_ROUND_MS * NS_PER_MS);
+		(void)link_poll(&item, 1, POLL_MS * NS_PER_MS);
 		while (link_receive(in.receiver, &m) == 0) {
 			take_message(&in, &m);
 			link_message_release(&m);
@@ -132,7 +134,7 @@ static void receive_crc(const struct bench_data *data, int tell, struct bench_re
 	receive_scan(data, true, tell, result);
 }
 
-/* ---- the sender ------------------------------------------------------------------------------ */
+/* ---- the sender: a board --------------------------------------------------------------------- */
 
 static void make_plan(const struct source_info *info, const char *endpoint, uint32_t run_frames,
 		      struct scan_plan *ret_plan)
@@ -215,5 +217,145 @@ static void send(const struct bench_data *data, const char *endpoint, struct ben
 	(void)close(wake);
 }
 
+/* ---- the sender: a link alone ---------------------------------------------------------------- */
+
+struct feed {
+	struct link_sender *link;
+	const struct bench_data *data;
+	struct sluice_wire_block table[SLUICE_WIRE_RUN_FRAMES_MAX];
+	uint64_t runs, sent, acked;
+	bool up, down;
+};
+
+/* What sluiced's framing finds while it reads: the entries of a run, from its blocks' headers. */
+static void fill_table(struct feed *feed, const uint8_t *blocks, uint64_t first_frame)
+{
+	for (uint32_t i = 0; i < feed->data->chunk_blocks; i++) {
+		const uint32_t at = i * feed->data->block_bytes;
+		struct sluice_block_header header;
+
+		memcpy(&header, blocks + at, sizeof(header));
+		feed->table[i] = (struct sluice_wire_block){
+			.frame = sluice_le64(first_frame + i),
+			.timestamp_ns = header.timestamp_ns,
+			.offset = sluice_le32(at),
+			.crc = header.payload_crc,
+			.position_x = header.position_x,
+			.position_y = header.position_y,
+			.flags = header.flags,
+		};
+	}
+}
+
+/* A run is a chunk of the data, from its first pixel to its last, as sluiced sends it. */
+static int send_run(struct feed *feed, uint64_t run)
+{
+	const struct bench_data *data = feed->data;
+	const size_t chunk = (size_t)data->chunk_blocks * data->block_bytes;
+	const uint8_t *blocks = data->bytes + run % (data->size / chunk) * chunk;
+	const struct link_chunk message = {
+		.scan = 1,
+		.epoch = 1,
+		.run = run,
+		.flags = SLUICE_WIRE_LAST_PART,
+		.block_count = (uint16_t)data->chunk_blocks,
+		.table = feed->table,
+		.payload = blocks + SLUICE_BLOCK_HEADER_BYTES,
+		.payload_bytes = (uint32_t)(chunk - SLUICE_BLOCK_HEADER_BYTES),
+	};
+
+	/* Not for nothing: most wake-ups find a credit. */
+	if (link_sender_credit(feed->link) == 0)
+		return -EAGAIN;
+	fill_table(feed, blocks, run * data->chunk_blocks);
+	return link_send(feed->link, &message);
+}
+
+static void take_events(struct feed *feed)
+{
+	struct link_event event;
+
+	while (link_sender_next(feed->link, &event) == 0) {
+		if (event.type == LINK_EVENT_UP)
+			feed->up = true;
+		for (unsigned int i = 0; event.type == LINK_EVENT_ACK && i < event.acks; i++)
+			feed->acked += sluice_u32(event.ack[i].run_count);
+		if (event.type == LINK_EVENT_DOWN || event.type == LINK_EVENT_REFUSED ||
+		    event.type == LINK_EVENT_NACK)
+			feed->down = true;
+	}
+}
+
+static void feed_wait(struct feed *feed)
+{
+	struct link_pollitem item = { .sender = feed->link };
+
+	(void)link_poll(&item, 1, POLL_MS * NS_PER_MS);
+	take_events(feed);
+}
+
+static void begin_scan(struct feed *feed)
+{
+	const uint64_t deadline_ns = now_ns() + READY_S * NS_PER_S;
+	struct sluice_block_header header;
+	struct sluice_wire_scan scan;
+
+	memcpy(&header, feed->data->bytes, sizeof(header));
+	scan = (struct sluice_wire_scan){
+		.frames_expected = sluice_le64(feed->runs * feed->data->chunk_blocks),
+		.scan_columns = header.scan_columns,
+		.scan_rows = header.scan_rows,
+		.frames_per_position = sluice_le32((uint32_t)feed->data->loops),
+		.sectors = sluice_le16(1),
+		.rows = header.rows,
+		.columns = header.columns,
+		.pixel = header.pixel,
+		.run_frames = sluice_le16((uint16_t)feed->data->chunk_blocks),
+		.aggregators = sluice_le16(1),
+	};
+	while (!feed->up && now_ns() < deadline_ns)
+		feed_wait(feed);
+	if (!feed->up || link_send_scan_begin(feed->link, 1, 1, &scan) < 0)
+		bench_die("link: no session");
+}
+
+static void send_from_memory(const struct bench_data *data, const char *endpoint,
+			     struct bench_result *result)
+{
+	const struct link_sender_args args = {
+		.transport = "zmq",
+		.endpoint = endpoint,
+		.name = "bench-sender",
+		.role = SLUICE_WIRE_SOURCE,
+		.io_threads = 1,
+	};
+	const size_t chunk = (size_t)data->chunk_blocks * data->block_bytes;
+	struct feed feed = { .data = data, .runs = data->size / chunk * data->loops };
+	const struct sluice_wire_scan_end end = { .frames_expected = sluice_le64(
+							  feed.runs * data->chunk_blocks) };
+	struct sluice_error error = { "" };
+	double cpu_s;
+
+	if (data->size % chunk != 0 || data->chunk_blocks > SLUICE_WIRE_RUN_FRAMES_MAX)
+		bench_die("%s: not whole runs", data->path);
+	if (link_sender_open(&args, &feed.link, &error) < 0)
+		bench_die("%s", error.text);
+	begin_scan(&feed);
+	cpu_s = bench_cpu_s();
+	result->begin_ns = now_ns();
+	while (feed.acked < feed.runs && !feed.down) {
+		while (feed.sent < feed.runs && send_run(&feed, feed.sent) == 0)
+			feed.sent++;
+		feed_wait(&feed);
+	}
+	result->end_ns = now_ns();
+	result->sender_s = bench_cpu_s() - cpu_s;
+	result->lost = (feed.runs - feed.acked) * data->chunk_blocks;
+	/* The receiver ends with the scan, or where it is not told, with the link. */
+	(void)link_send_scan_end(feed.link, 1, 1, 0, &end);
+	link_sender_close(feed.link);
+}
+
 const struct bench_pair bench_sluice = { "sluice", receive, send };
 const struct bench_pair bench_sluice_crc = { "sluice_crc", receive_crc, send };
+const struct bench_pair bench_link_alone = { "link", receive, send_from_memory };
