@@ -12,6 +12,11 @@
 #include <base/error.h>
 #include <base/parse.h>
 #include <firmware-iface/board_socket.h>
+#include <model/card.h>
+
+enum {
+	CHAIN_DEFAULT = 4096,
+};
 
 /* Options without a letter, and the letters. */
 enum {
@@ -37,6 +42,14 @@ enum {
 	OPT_FILES,
 	OPT_SOCKET,
 	OPT_SECTOR,
+	OPT_CARD,
+	OPT_MEMORY,
+	OPT_LIVE,
+	OPT_BUFFER,
+	OPT_DESCRIPTORS,
+	OPT_CHAIN,
+	OPT_COMPLETIONS,
+	OPT_SERIAL,
 };
 
 static const struct argp_option rows[] = {
@@ -77,12 +90,28 @@ static const struct argp_option rows[] = {
 	{ "frames", OPT_FRAMES, "N", 0, "Frames of the scan (default: one per probe position)", 4 },
 	{ "scan-number", OPT_SCAN_NUMBER, "N", 0, "Number of the scan (default 1)", 4 },
 	{ "files", OPT_FILES, "N", 0, "Files per sector, 1 ... 64 (default 2)", 4 },
+	{ NULL, 0, NULL, 0, "A card in a virtual machine in place of a socket:", 5 },
+	{ "card", OPT_CARD, "PATH", 0,
+	  "Unix socket for QEMU's device ivshmem-doorbell; {sector} as in --socket", 5 },
+	{ "memory", OPT_MEMORY, "FILE[,FILE...]", 0,
+	  "The guest's memory, in the order of its nodes, at most 2 GiB", 5 },
+	{ "live", OPT_LIVE, NULL, 0,
+	  "The detector does not wait: what finds the buffer full is dropped; needs --rate", 5 },
+	{ "buffer", OPT_BUFFER, "N", 0, "Blocks that the card can hold (default 64)", 5 },
+	{ "descriptors", OPT_DESCRIPTORS, "N", 0,
+	  "Largest descriptor ring, a power of two (default 65536)", 5 },
+	{ "chain", OPT_CHAIN, "N", 0,
+	  "Descriptors of a chain, at most (default 4096, or --descriptors)", 5 },
+	{ "completions", OPT_COMPLETIONS, "N", 0,
+	  "Largest completion ring, a power of two (default 65536)", 5 },
+	{ "serial", OPT_SERIAL, "N", 0, "Serial number of sector 0; others count on (default 1000)",
+	  5 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
 static const char doc[] =
 	"Be a readout board in software: make the frames of a detector and serve them over a Unix "
-	"socket as the firmware would, or write them to files.";
+	"socket as the firmware would, write them to files, or be a card in a virtual machine.";
 
 /* What a command line may leave out until its end is seen. */
 struct parsing {
@@ -219,6 +248,49 @@ static error_t parse_files(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static uint32_t ring(const struct argp_state *state, const char *option, const char *arg)
+{
+	const uint32_t v = (uint32_t)number(state, option, arg, 4, CARD_RING_MAX);
+
+	if ((v & (v - 1)) != 0)
+		refuse(state, "--%s: \"%s\"; allowed: a power of two", option, arg);
+	return v;
+}
+
+static error_t parse_card(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = ((struct parsing *)state->input)->options;
+
+	switch (key) {
+	case OPT_CARD:
+		o->card = arg;
+		return 0;
+	case OPT_MEMORY:
+		o->memory = arg;
+		return 0;
+	case OPT_LIVE:
+		o->live = true;
+		return 0;
+	case OPT_BUFFER:
+		o->buffer_blocks = (uint32_t)number(state, "buffer", arg, 1, CARD_BUFFER_MAX);
+		return 0;
+	case OPT_DESCRIPTORS:
+		o->desc_max = ring(state, "descriptors", arg);
+		return 0;
+	case OPT_CHAIN:
+		o->chain_max = (uint32_t)number(state, "chain", arg, 1, CARD_RING_MAX);
+		return 0;
+	case OPT_COMPLETIONS:
+		o->completion_max = ring(state, "completions", arg);
+		return 0;
+	case OPT_SERIAL:
+		o->serial = number(state, "serial", arg, 0, INT64_MAX);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 static error_t parse_show(int key, char *arg, struct argp_state *state)
 {
 	static const char *const generators[] = { "camera", "counter", "prbs", NULL };
@@ -303,6 +375,21 @@ static void finish_geometry(const struct parsing *p, struct sluice_geometry *ret
 	*ret_geometry = g;
 }
 
+static void finish_card(const struct argp_state *state, struct options *o)
+{
+	if (o->card && !o->memory)
+		refuse(state, "--card: --memory is needed as well");
+	if (o->card && o->once)
+		refuse(state, "--once: a card ends when its guest does");
+	if (o->live && o->frames_per_s <= 0.0)
+		refuse(state, "--live: --rate is needed as well");
+	if (o->chain_max == 0)
+		o->chain_max = o->desc_max < CHAIN_DEFAULT ? o->desc_max : CHAIN_DEFAULT;
+	if (o->chain_max > o->desc_max)
+		refuse(state, "--chain: %u; allowed: 1 ... %u, as --descriptors", o->chain_max,
+		       o->desc_max);
+}
+
 static void finish(struct argp_state *state)
 {
 	struct parsing *p = state->input;
@@ -311,14 +398,17 @@ static void finish(struct argp_state *state)
 	const uint64_t positions = (uint64_t)o->scan_columns * o->scan_rows;
 
 	finish_geometry(p, &o->model.geometry);
-	if (!o->socket == !o->write)
-		refuse(state, "--socket or --write: one of them");
+	if (!!o->socket + !!o->write + !!o->card != 1)
+		refuse(state, "--socket, --write or --card: one of them");
+	finish_card(state, o);
 	if (o->model.geometry.sectors < SLUICE_SECTORS_MAX &&
 	    o->model.sectors_served >> o->model.geometry.sectors != 0)
 		refuse(state, "a sector is served that is none of the %u: allowed: 0 ... %u",
 		       o->model.geometry.sectors, o->model.geometry.sectors - 1u);
 	if (o->socket && several && !strstr(o->socket, "{sector}"))
 		refuse(state, "--socket: {sector} must be in the path of several boards");
+	if (o->card && several && !strstr(o->card, "{sector}"))
+		refuse(state, "--card: {sector} must be in the path of several boards");
 	if (!o->write)
 		return;
 	if (positions == 0)
@@ -342,6 +432,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		ret = parse_detector(key, arg, state);
 	if (ret == ARGP_ERR_UNKNOWN)
 		ret = parse_files(key, arg, state);
+	if (ret == ARGP_ERR_UNKNOWN)
+		ret = parse_card(key, arg, state);
 	return ret;
 }
 
@@ -360,6 +452,10 @@ void options_parse(int argc, char **argv, struct options *ret_options)
 		.framing = BATCH_4DCAMERA_V5,
 		.scan_number = 1,
 		.files = 2,
+		.buffer_blocks = 64,
+		.desc_max = CARD_RING_MAX,
+		.completion_max = CARD_RING_MAX,
+		.serial = 1000,
 	};
 	argp_program_version = "sluice-board " SLUICE_VERSION;
 	argp_err_exit_status = EX_USAGE;

@@ -29,6 +29,12 @@ struct options {
 	uint64_t frames;                  /* 0: one per probe position */
 	uint32_t scan_number;
 	uint32_t files;
+	const char *card; /* {sector} as in socket */
+	char *memory;     /* as guest_init() */
+	bool live;
+	uint32_t buffer_blocks;
+	uint32_t desc_max, chain_max, completion_max;
+	uint64_t serial; /* of sector 0 */
 };
 
 void options_parse(int argc, char **argv, struct options *ret_options);

@@ -8,27 +8,24 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <base/error.h>
 #include <model/board.h>
+#include <model/listener.h>
 
 /* After accept() found no descriptor or no memory, so long until it is tried again. */
 #define ACCEPT_PAUSE_MS 100
 
-struct listener {
-	struct server_board served;
-	int fd;
-	dev_t device; /* of the socket that was made: another in its place is not removed */
-	ino_t inode;
+struct place {
+	struct board *board;
+	struct listener socket;
 	bool ran; /* a scan was run to its end */
 };
 
 struct connection {
 	struct server *server;
-	struct listener *listener;
+	struct place *place;
 	pthread_t thread;
 	int fd;
 	bool used;
@@ -37,10 +34,10 @@ struct connection {
 
 struct server {
 	struct server_args args;
-	struct listener listener[SLUICE_SECTORS_MAX];
-	unsigned int listeners;
+	struct place place[SLUICE_SECTORS_MAX];
+	unsigned int places;
 	struct connection connection[SERVER_CONNECTIONS_MAX];
-	pthread_mutex_t lock; /* connection[].ended, listener[].ran, the report */
+	pthread_mutex_t lock; /* connection[].ended, place[].ran, the report */
 	int stop_fd;          /* readable from server_stop() on; never read */
 	int wake_fd;          /* a connection has ended */
 };
@@ -53,83 +50,6 @@ static void raise_event(int fd)
 	/* Fails only where the counter is at its limit: readable, then, as it should be. */
 	if (write(fd, &one, sizeof(one)) < 0)
 		errno = errno_before;
-}
-
-/* Makes way for a new socket: only a socket that nobody serves is removed. */
-static int clear_path(const char *path, const struct sockaddr_un *address,
-		      struct sluice_error *reterr)
-{
-	struct stat st;
-	int fd, ret;
-
-	if (lstat(path, &st) < 0) {
-		ret = neg_errno();
-		return ret == -ENOENT ? 0 : error_set(reterr, ret, "%s: %s", path, error_name(ret));
-	}
-	if (!S_ISSOCK(st.st_mode))
-		return error_set(reterr, -EEXIST, "%s: exists and is no socket: remove it", path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return error_set(reterr, neg_errno(), "%s: no socket to be had", path);
-	ret = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? neg_errno() : 0;
-	(void)close(fd);
-	if (ret != -ECONNREFUSED)
-		return error_set(reterr, -EADDRINUSE, "%s: another program serves this socket",
-				 path);
-	if (unlink(path) < 0) {
-		ret = neg_errno();
-		return error_set(reterr, ret, "%s: cannot remove the stale socket: %s", path,
-				 error_name(ret));
-	}
-	return 0;
-}
-
-static int listen_at(const struct server_board *served, struct listener *ret_listener,
-		     struct sluice_error *reterr)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct listener l = { .served = *served };
-	const char *path = served->path;
-	struct stat st;
-	int ret;
-
-	if (strlen(path) == 0 || strlen(path) >= sizeof(address.sun_path))
-		return error_set(reterr, -EINVAL, "socket \"%s\": 1 ... %zu bytes are allowed",
-				 path, sizeof(address.sun_path) - 1);
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	ret = clear_path(path, &address, reterr);
-	if (ret < 0)
-		return ret;
-	l.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (l.fd < 0)
-		return error_set(reterr, neg_errno(), "%s: no socket to be had", path);
-	if (bind(l.fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		ret = neg_errno();
-		goto err_close;
-	}
-	if (stat(path, &st) < 0 || listen(l.fd, SERVER_BACKLOG) < 0) {
-		ret = neg_errno();
-		goto err_unlink;
-	}
-	l.device = st.st_dev;
-	l.inode = st.st_ino;
-	*ret_listener = l;
-	return 0;
-
-err_unlink:
-	(void)unlink(path);
-err_close:
-	(void)close(l.fd);
-	return error_set(reterr, ret, "%s: cannot listen: %s", path, error_name(ret));
-}
-
-static void listener_close(struct listener *l)
-{
-	struct stat st;
-
-	if (lstat(l->served.path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
-		(void)unlink(l->served.path);
-	(void)close(l->fd);
 }
 
 int server_open(const struct server_args *args, struct server **ret_server,
@@ -156,10 +76,13 @@ int server_open(const struct server_args *args, struct server **ret_server,
 		goto err_close;
 	}
 	for (unsigned int i = 0; i < args->board_count; i++) {
-		ret = listen_at(&args->boards[i], &server->listener[i], reterr);
+		struct place *place = &server->place[i];
+
+		place->board = args->boards[i].board;
+		ret = listener_open(args->boards[i].path, &place->socket, reterr);
 		if (ret < 0)
 			goto err_close;
-		server->listeners++;
+		server->places++;
 	}
 	*ret_server = server;
 	return 0;
@@ -173,8 +96,8 @@ void server_close(struct server *server)
 {
 	if (!server)
 		return;
-	for (unsigned int i = 0; i < server->listeners; i++)
-		listener_close(&server->listener[i]);
+	for (unsigned int i = 0; i < server->places; i++)
+		listener_close(&server->place[i].socket);
 	if (server->wake_fd >= 0)
 		(void)close(server->wake_fd);
 	if (server->stop_fd >= 0)
@@ -192,7 +115,7 @@ static void *serve(void *arg)
 {
 	struct connection *c = arg;
 	struct server *server = c->server;
-	struct board *board = c->listener->served.board;
+	struct board *board = c->place->board;
 	struct board_report report;
 
 	board_serve(board, c->fd, server->stop_fd, &report);
@@ -201,7 +124,7 @@ static void *serve(void *arg)
 	if (report.ran && server->args.report)
 		server->args.report(server->args.ctx, board, &report);
 	if (report.ran && report.end == 0)
-		c->listener->ran = true;
+		c->place->ran = true;
 	c->ended = true;
 	(void)pthread_mutex_unlock(&server->lock);
 	raise_event(server->wake_fd);
@@ -230,13 +153,13 @@ static struct connection *free_connection(struct server *server)
 }
 
 /* -EAGAIN: nobody was there, or the machine has no room for him now. */
-static int take_connection(struct server *server, struct listener *l, struct connection *c)
+static int take_connection(struct server *server, struct place *place, struct connection *c)
 {
-	const int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	const int fd = accept4(place->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0)
 		return errno == EINTR || errno == ECONNABORTED ? 0 : -EAGAIN;
-	*c = (struct connection){ .server = server, .listener = l, .fd = fd, .used = true };
+	*c = (struct connection){ .server = server, .place = place, .fd = fd, .used = true };
 	if (start_thread(c) < 0) {
 		c->used = false;
 		(void)close(fd);
@@ -264,8 +187,8 @@ static bool reap(struct server *server, bool all)
 		c->used = false;
 	}
 	(void)pthread_mutex_lock(&server->lock);
-	for (unsigned int i = 0; i < server->listeners; i++)
-		every = every && server->listener[i].ran;
+	for (unsigned int i = 0; i < server->places; i++)
+		every = every && server->place[i].ran;
 	(void)pthread_mutex_unlock(&server->lock);
 	return server->args.once && every;
 }
@@ -281,8 +204,9 @@ static int serve_next(struct server *server, bool paused)
 	unsigned int count = 2;
 	int ret = 0;
 
-	for (unsigned int i = 0; room && i < server->listeners; i++)
-		fds[count++] = (struct pollfd){ .fd = server->listener[i].fd, .events = POLLIN };
+	for (unsigned int i = 0; room && i < server->places; i++)
+		fds[count++] = (struct pollfd){ .fd = server->place[i].socket.fd,
+						.events = POLLIN };
 	if (poll(fds, count, paused ? ACCEPT_PAUSE_MS : -1) < 0)
 		return errno == EINTR ? 0 : neg_errno();
 	if (fds[0].revents != 0)
@@ -297,7 +221,7 @@ static int serve_next(struct server *server, bool paused)
 		struct connection *c = free_connection(server);
 
 		if (fds[i].revents != 0 && c &&
-		    take_connection(server, &server->listener[i - 2], c) < 0)
+		    take_connection(server, &server->place[i - 2], c) < 0)
 			ret = -EAGAIN;
 	}
 	return ret;

@@ -25,7 +25,6 @@ struct sluice_error;
 enum {
 	/* A scan for each board, and as many short requests; others wait in the socket's queue. */
 	SERVER_CONNECTIONS_MAX = 2 * SLUICE_SECTORS_MAX,
-	SERVER_BACKLOG = 16,
 };
 
 struct server_board {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* sluice-board: boards in software, served over Unix sockets or written to files. */
+/* sluice-board: boards in software, over Unix sockets, in files, or as cards in a guest. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include <base/log.h>
 #include <firmware-iface/board_socket.h>
 #include <model/board.h>
+#include <model/card_server.h>
 #include <model/options.h>
 #include <model/recording.h>
 #include <model/server.h>
@@ -26,13 +27,16 @@ struct place {
 struct program {
 	struct options options;
 	struct model *model;
+	struct model *pattern[CARD_SOURCES]; /* of cards; by enum fw_source, not the detector's */
 	struct truth *truth;
 	struct place place[SLUICE_SECTORS_MAX];
+	struct card_server_card card[SLUICE_SECTORS_MAX];
 	unsigned int places;
 };
 
 static volatile sig_atomic_t stopped;
 static struct server *volatile stop_server;
+static struct card_server *volatile stop_cards;
 
 static void on_signal(int number)
 {
@@ -40,6 +44,8 @@ static void on_signal(int number)
 	stopped = 1;
 	if (stop_server)
 		server_stop(stop_server);
+	if (stop_cards)
+		card_server_stop(stop_cards);
 }
 
 static void catch_signals(void)
@@ -139,6 +145,86 @@ static int serve(struct program *program, struct sluice_error *reterr)
 	return ret < 0 ? error_set(reterr, ret, "cannot go on serving: %s", error_name(ret)) : 0;
 }
 
+/* One line of JSON a scan. */
+static void on_scan(void *ctx, const struct card_server_scan *scan)
+{
+	(void)ctx;
+	printf("{\"kind\":\"card_scan\",\"schema_version\":1,\"sector\":%u,\"scan\":%" PRIu32
+	       ",\"frames\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"bytes\":%" PRIu64
+	       ",\"completions\":%" PRIu64 ",\"interrupts\":%" PRIu64 ",\"descriptors\":%" PRIu64
+	       ",\"ns\":%" PRIu64 ",\"copy_bytes\":%" PRIu64 ",\"copy_ns\":%" PRIu64
+	       ",\"fault\":%d}\n",
+	       scan->sector, scan->scan, scan->frames, scan->blocks, scan->bytes, scan->completions,
+	       scan->interrupts, scan->descriptors, scan->ns, scan->copy_bytes, scan->copy_ns,
+	       (int)scan->fault);
+	(void)fflush(stdout);
+}
+
+/* What a card can send beside the detector's frames. */
+static int make_patterns(struct program *program, struct sluice_error *reterr)
+{
+	struct model_args args = program->options.model;
+	int ret;
+
+	args.generator = MODEL_COUNTER;
+	ret = model_create(&args, &program->pattern[FW_SOURCE_COUNTER], reterr);
+	if (ret < 0)
+		return ret;
+	args.generator = MODEL_PRBS;
+	return model_create(&args, &program->pattern[FW_SOURCE_PRBS], reterr);
+}
+
+static int make_card(struct program *program, uint16_t sector, struct sluice_error *reterr)
+{
+	const struct options *o = &program->options;
+	struct place *place = &program->place[program->places];
+
+	if (options_expand(o->card, sector, place->path, sizeof(place->path)) < 0)
+		return error_set(reterr, -ENAMETOOLONG, "card \"%s\": at most %zu bytes", o->card,
+				 sizeof(place->path) - 1);
+	program->card[program->places++] = (struct card_server_card){
+		.card = { .source = { program->model, program->pattern[FW_SOURCE_COUNTER],
+				      program->pattern[FW_SOURCE_PRBS] },
+			  .truth = program->truth,
+			  .serial = o->serial + sector,
+			  .desc_max = o->desc_max,
+			  .completion_max = o->completion_max,
+			  .chain_max = o->chain_max,
+			  .buffer_blocks = o->buffer_blocks,
+			  .frames_per_s = o->frames_per_s,
+			  .sector = sector,
+			  .live = o->live },
+		.path = place->path,
+	};
+	return 0;
+}
+
+static int serve_cards(struct program *program, struct sluice_error *reterr)
+{
+	const struct card_server_args args = {
+		.cards = program->card,
+		.card_count = program->places,
+		.memory = program->options.memory,
+		.report = on_scan,
+	};
+	struct card_server *server;
+	int ret;
+
+	ret = card_server_open(&args, &server, reterr);
+	if (ret < 0)
+		return ret;
+	stop_cards = server;
+	/* A signal that came just before has seen no server. */
+	if (stopped)
+		card_server_stop(server);
+	puts("ready");
+	(void)fflush(stdout);
+	ret = card_server_run(server, reterr);
+	stop_cards = NULL;
+	card_server_close(server);
+	return ret;
+}
+
 static int write_sector(struct program *program, uint16_t sector, struct sluice_error *reterr)
 {
 	const struct options *o = &program->options;
@@ -190,6 +276,12 @@ static int run(struct program *program, struct sluice_error *reterr)
 		ret = truth_open(o->truth, program->model, &program->truth, reterr);
 	if (ret < 0)
 		return ret;
+	if (o->card) {
+		ret = make_patterns(program, reterr);
+		if (ret == 0)
+			ret = each_sector(program, make_card, reterr);
+		return ret < 0 ? ret : serve_cards(program, reterr);
+	}
 	if (!o->write) {
 		ret = each_sector(program, make_board, reterr);
 		return ret < 0 ? ret : serve(program, reterr);
@@ -215,6 +307,8 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < program.places; i++)
 		board_destroy(program.place[i].board);
 	truth_close(program.truth);
+	for (unsigned int s = 0; s < CARD_SOURCES; s++)
+		model_destroy(program.pattern[s]);
 	model_destroy(program.model);
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
