@@ -115,7 +115,7 @@ enum fw_fault {
 #define FW_SCAN_ROWS      0x0ccu
 #define FW_FRAMES         0x0d0u /* 64 bit: expected; at least 1 */
 #define FW_RUN_FRAMES     0x0d8u /* no chunk crosses a multiple of this; 0: they may */
-#define FW_DROP_THRESHOLD 0x0dcu /* 5.2: blocks in the buffer from which on the input is stalled */
+#define FW_DROP_THRESHOLD 0x0dcu /* 5.2: blocks in the buffer from which on input stalls */
 
 enum fw_source {
 	FW_SOURCE_DETECTOR = 0,
