@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+include(${SLUICE_TEST_DIR}/cmake/Vm.cmake)
+sluice_vm(vm_harness SCRIPT ${SLUICE_TEST_DIR}/guest_harness.sh
+	TESTS nodes huge_pages cards_on_nodes doorbell memory_is_seen unplug_and_plug
+		refused_by_host shared_folder
+	MODULES virtio_pci 9pnet_virtio 9p
+	CARDS "0:2:exec ${SLUICE_TEST_DIR}/echo_card" "1:2:exec ${SLUICE_TEST_DIR}/echo_card"
+	HUGE 32 NODE_MIB 512 SHARE)
