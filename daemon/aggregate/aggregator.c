@@ -14,10 +14,10 @@
 #define TICK_NS  UINT64_C(50000000)
 #define ABORT_NS (8 * NS_PER_S) /* an aborted scan whose sources do not end it */
 
-static void wake_loop(struct aggregator *a)
+void aggregator_wake(struct aggregator *aggregator)
 {
 	/* Only fails when the counter is full, and then the loop is woken already. */
-	(void)!write(a->wake, &(uint64_t){ 1 }, sizeof(uint64_t));
+	(void)!write(aggregator->wake, &(uint64_t){ 1 }, sizeof(uint64_t));
 }
 
 int aggregator_call(struct aggregator *aggregator,
@@ -34,7 +34,7 @@ int aggregator_call(struct aggregator *aggregator,
 	aggregator->call_arg = arg;
 	aggregator->call_error = reterr;
 	aggregator->call = call;
-	wake_loop(aggregator);
+	aggregator_wake(aggregator);
 	while (aggregator->call && ret == 0)
 		ret = -pthread_cond_clockwait(&aggregator->answered, &aggregator->lock,
 					      CLOCK_MONOTONIC, &deadline);
@@ -186,7 +186,7 @@ void aggregator_close(struct aggregator *aggregator)
 		return;
 	if (a->has_thread) {
 		atomic_store(&a->stop, true);
-		wake_loop(a);
+		aggregator_wake(a);
 		(void)pthread_join(a->thread, NULL);
 		route_reset(a);
 	}

@@ -4,7 +4,8 @@
  *
  * One thread owns everything: it receives chunks from the sources, gives each run to the consumer
  * with the most free credit when its first chunk comes, forwards every chunk as it comes, and
- * passes acknowledgements back. What finds no credit is held; the sources' credits bound that.
+ * passes acknowledgements back. What finds no credit is held. A source gets a credit back when the
+ * memory of what it paid for is free again, so that the sources' windows bound all that is here.
  *
  * Ownership: aggregator_open() gives, aggregator_close() takes.
  * Threads:   the loop is the aggregator's own; aggregator_call() brings work of other threads
@@ -41,14 +42,17 @@ struct consumer {
 	char id[SLUICE_WIRE_NAME_MAX];
 	char group[PLAN_GROUP_MAX];
 	char endpoint[PLAN_ENDPOINT_MAX];
+	struct aggregator *aggregator;
 	struct link_sender *link; /* NULL: the slot is free */
 	bool up, refused;
-	bool gone;           /* no longer in the directory: closed when no scan needs it */
-	bool scan_told;      /* SCAN_BEGIN of the current scan was sent in this session */
-	bool end_told;       /* and its SCAN_END */
-	uint32_t reserved;   /* (run, sector)s of its runs that have not started */
-	uint32_t runs;       /* its runs that are not acknowledged */
-	uint64_t runs_acked; /* in this scan */
+	bool gone;             /* no longer in the directory: closed when no scan needs it */
+	bool scan_told;        /* SCAN_BEGIN of the current scan was sent in this session */
+	bool end_told;         /* and its SCAN_END */
+	uint32_t reserved;     /* (run, sector)s of its runs that have not started */
+	uint32_t runs;         /* its runs that are not acknowledged */
+	uint64_t runs_acked;   /* in this scan */
+	uint32_t forwarded;    /* (run, sector)s given to the link with a ticket; modulo 2^32 */
+	_Atomic uint32_t left; /* of these, those that have left; any thread */
 	char refusal[128];
 };
 
@@ -58,7 +62,7 @@ struct run {
 	uint16_t consumer; /* index, NO_CONSUMER while it waits */
 	uint16_t held;     /* its chunks in the held queue */
 	uint32_t begun;    /* sectors whose part 0 came */
-	uint32_t owed;     /* of these, whose source has not got the credit for it back */
+	uint32_t owed;     /* of these, which still hold the credit that their source paid */
 	uint32_t started;  /* sectors whose part 0 was forwarded */
 	uint32_t acked;    /* sectors acknowledged */
 	bool used;
@@ -116,6 +120,7 @@ struct aggregator {
 	uint32_t held_count;
 	uint16_t sector_of_peer[LINK_PEERS_MAX]; /* + 1; 0: the peer is not connected */
 	uint32_t grant[LINK_PEERS_MAX];          /* credits to give back at the end of this turn */
+	_Atomic uint64_t left[LINK_PEERS_MAX];   /* of what left: its session << 32 | credits */
 	struct aggregator_stats stats;
 
 	/* aggregator_call(): one caller at a time. */
@@ -130,6 +135,8 @@ struct aggregator {
 int aggregator_open(const struct aggregator_args *args, struct aggregator **ret_aggregator,
 		    struct sluice_error *reterr);
 void aggregator_close(struct aggregator *aggregator);
+/* Has the loop turn at once. Any thread. */
+void aggregator_wake(struct aggregator *aggregator);
 /*
  * Runs @call in the loop's thread and gives its result. -ETIMEDOUT: the loop did not come to it
  * within AGGREGATOR_CALL_NS, and will not; @arg and @reterr are the caller's again.
@@ -152,7 +159,10 @@ void consumers_tell_begin(struct aggregator *a);
 bool consumers_tell_end(struct aggregator *a);
 /* Closes links to consumers that are gone and not needed. */
 void consumers_sweep(struct aggregator *a);
-/* The one with the most free credit that can take a whole run, or NO_CONSUMER. */
+/*
+ * The one with the most free credit that can take a whole run, or NO_CONSUMER. One that half of a
+ * window waits to be sent to gets no more: it must not keep the others from theirs.
+ */
 uint16_t consumers_choose(const struct aggregator *a);
 bool consumer_serves(const struct aggregator *a, const struct consumer *consumer);
 
@@ -170,6 +180,21 @@ void route_nack(struct aggregator *a, uint16_t consumer, const struct link_event
 void route_reassign(struct aggregator *a, uint16_t consumer);
 /* Drops every run and everything held. */
 void route_reset(struct aggregator *a);
+
+/* credit.c */
+/* That which the run still holds of the source of @sector. */
+void credit_give_back(struct aggregator *a, struct run *run, uint16_t sector);
+/* For the last part that @peer sent of a run, as it is given to a link. Never NULL. */
+void *credit_ticket(const struct aggregator *a, unsigned int peer);
+/*
+ * Any thread: a consumer's link is through with a payload, and its memory is free. @cookie is its
+ * ticket, or NULL.
+ */
+void credit_left(void *consumer, void *cookie);
+/* Puts down for @peer what has left. */
+void credit_collect(struct aggregator *a, unsigned int peer);
+/* The source at @peer is gone: nothing goes back to it any more. */
+void credit_end_session(struct aggregator *a, unsigned int peer);
 
 static inline void stat_add(_Atomic uint64_t *counter, uint64_t n)
 {

@@ -21,7 +21,7 @@ static struct consumer *find(struct aggregator *a, const char *group, const char
 
 static void close_consumer(struct consumer *c)
 {
-	link_sender_close(c->link);
+	link_sender_close(c->link); /* credit_left() has come for all that it had */
 	*c = (struct consumer){ 0 };
 }
 
@@ -37,12 +37,13 @@ static struct consumer *free_slot(struct aggregator *a)
 int consumer_add(struct aggregator *a, const char *group, const char *id, const char *endpoint,
 		 struct sluice_error *reterr)
 {
-	const struct link_sender_args args = {
+	struct link_sender_args args = {
 		.transport = a->args.transport,
 		.endpoint = endpoint,
 		.name = a->args.id,
 		.role = SLUICE_WIRE_AGGREGATOR,
 		.io_threads = a->args.io_threads,
+		.released = credit_left,
 	};
 	struct consumer *c = find(a, group, id);
 	struct link_sender *link;
@@ -61,10 +62,11 @@ int consumer_add(struct aggregator *a, const char *group, const char *id, const 
 	if (!c)
 		return error_set(reterr, -ENOSPC, "consumer %s: %d consumers are connected already",
 				 id, CONSUMERS_MAX);
+	args.ctx = c;
 	ret = link_sender_open(&args, &link, reterr);
 	if (ret < 0)
 		return ret;
-	*c = (struct consumer){ .link = link };
+	*c = (struct consumer){ .aggregator = a, .link = link };
 	(void)strncpy(c->id, id, sizeof(c->id) - 1);
 	(void)strncpy(c->group, group, sizeof(c->group) - 1);
 	(void)strncpy(c->endpoint, endpoint, sizeof(c->endpoint) - 1);
@@ -180,9 +182,17 @@ bool consumers_tell_end(struct aggregator *a)
 	return all;
 }
 
+/* (run, sector)s that the transport has not sent it yet. */
+static uint32_t waiting(const struct consumer *c)
+{
+	/* Acquire: pairs with the release in credit_left(). */
+	return c->forwarded - atomic_load_explicit(&c->left, memory_order_acquire);
+}
+
 uint16_t consumers_choose(const struct aggregator *a)
 {
 	const uint64_t need = a->plan->geometry.sectors;
+	const uint64_t waiting_max = need * (a->args.window > 1 ? a->args.window / 2 : 1);
 	uint16_t best = NO_CONSUMER;
 	uint64_t best_free = 0;
 
@@ -190,7 +200,7 @@ uint16_t consumers_choose(const struct aggregator *a)
 		const struct consumer *c = &a->consumer[i];
 		uint64_t credit;
 
-		if (!consumer_serves(a, c) || !c->scan_told || c->gone)
+		if (!consumer_serves(a, c) || !c->scan_told || c->gone || waiting(c) >= waiting_max)
 			continue;
 		credit = link_sender_credit(c->link);
 		if (credit < c->reserved + need)

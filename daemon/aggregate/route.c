@@ -87,25 +87,10 @@ static void leave_consumer(struct aggregator *a, struct run *run)
 	run->consumer = NO_CONSUMER;
 }
 
-/*
- * A source pays for part 0 and gets that back once: when the last part has left, or else when the
- * run is forgotten or begun anew, since the last part of that pass may then never be sent.
- */
-static void give_credit_back(struct aggregator *a, struct run *run, uint16_t sector)
-{
-	const uint32_t bit = UINT32_C(1) << sector;
-
-	if (!(run->owed & bit))
-		return;
-	run->owed &= ~bit;
-	if (a->peer_of_sector[sector] != NO_PEER)
-		a->grant[a->peer_of_sector[sector]]++;
-}
-
 static void forget_run(struct aggregator *a, struct run *run)
 {
 	for (uint16_t s = 0; run->owed != 0; s++)
-		give_credit_back(a, run, s);
+		credit_give_back(a, run, s);
 	leave_consumer(a, run);
 	a->runs_displaced -= is_displaced(a, run);
 	run->used = false;
@@ -228,14 +213,21 @@ static bool forward(struct aggregator *a, struct run *run, struct link_message *
 	const uint32_t bit = UINT32_C(1) << m->sector;
 	const uint16_t sector = m->sector, flags = m->flags;
 	struct consumer *c;
+	void *ticket = NULL;
 
 	if (run->consumer == NO_CONSUMER && !assign(a, run))
 		return false;
 	c = &a->consumer[run->consumer];
-	if (link_forward(c->link, m) < 0)
+	if ((flags & SLUICE_WIRE_LAST_PART) && m->payload_bytes > 0 && (run->owed & bit))
+		ticket = credit_ticket(a, m->peer);
+	if (link_forward(c->link, m, ticket) < 0)
 		return false;
-	if (flags & SLUICE_WIRE_LAST_PART)
-		give_credit_back(a, run, sector);
+	if (ticket) {
+		c->forwarded++;
+		run->owed &= ~bit;
+	} else if (flags & SLUICE_WIRE_LAST_PART) {
+		credit_give_back(a, run, sector);
+	}
 	if (!(run->started & bit)) {
 		assert(c->reserved > 0);
 		c->reserved--;
@@ -266,7 +258,7 @@ static bool is_of_this_pass(struct aggregator *a, struct run *run, const struct 
 
 	if (m->part > 0)
 		return run->begun & bit;
-	give_credit_back(a, run, m->sector); /* of a pass that was broken off at the source */
+	credit_give_back(a, run, m->sector); /* of a pass that was broken off at the source */
 	a->peer_of_sector[m->sector] = (uint16_t)m->peer;
 	run->begun |= bit;
 	run->owed |= bit;
@@ -327,6 +319,7 @@ void route_forward(struct aggregator *a)
 	for (uint16_t s = 0; s < a->plan->geometry.sectors; s++)
 		tell_source(a, s);
 	for (unsigned int p = 0; p < LINK_PEERS_MAX; p++) {
+		credit_collect(a, p);
 		if (a->grant[p] > 0)
 			(void)link_grant(a->receiver, p, a->grant[p], true);
 		a->grant[p] = 0;
@@ -372,7 +365,7 @@ static void source_is_down(struct aggregator *a, const struct link_message *m)
 		a->run[i].owed &= ~gone;
 	}
 	a->sector_of_peer[m->peer] = 0;
-	a->grant[m->peer] = 0;
+	credit_end_session(a, m->peer);
 	log_warn("source %s: disconnected", m->name);
 }
 

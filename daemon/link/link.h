@@ -110,9 +110,10 @@ void link_sender_close(struct link_sender *sender);
 int link_send(struct link_sender *sender, const struct link_chunk *chunk);
 /*
  * Passes a received chunk on from the receiver's buffer, without a copy. On success the
- * message is consumed (no link_message_release()); on failure it is untouched.
+ * message is consumed (no link_message_release()), and released() comes with @cookie, if it has a
+ * payload, when the memory of that has been freed; on failure the message is untouched.
  */
-int link_forward(struct link_sender *sender, struct link_message *message);
+int link_forward(struct link_sender *sender, struct link_message *message, void *cookie);
 int link_send_scan_begin(struct link_sender *sender, uint32_t scan, uint32_t epoch,
 			 const struct sluice_wire_scan *body);
 int link_send_scan_end(struct link_sender *sender, uint32_t scan, uint32_t epoch, uint16_t sector,

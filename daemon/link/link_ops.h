@@ -105,6 +105,7 @@ struct link_ops {
 	 * forward() - As send(), with the payload of @parcel in place of out->payload.
 	 *
 	 * Guarantees: the payload is not copied. After 0 @parcel is empty; else it is untouched.
+	 * When released() comes, the payload's memory has been freed.
 	 */
 	int (*forward)(struct link_port *port, const struct link_outgoing *out,
 		       struct link_parcel *parcel);

@@ -385,7 +385,7 @@ int link_send(struct link_sender *sender, const struct link_chunk *chunk)
 	return send_chunk(sender, &head, &out, NULL);
 }
 
-int link_forward(struct link_sender *sender, struct link_message *message)
+int link_forward(struct link_sender *sender, struct link_message *message, void *cookie)
 {
 	struct link_parcel *parcel = (struct link_parcel *)message->transport;
 	struct wire_head head = {
@@ -399,7 +399,7 @@ int link_forward(struct link_sender *sender, struct link_message *message)
 		.count = message->block_count,
 		.payload_bytes = message->payload_bytes,
 	};
-	struct link_outgoing out = { 0 };
+	struct link_outgoing out = { .payload_bytes = message->payload_bytes, .cookie = cookie };
 	int ret;
 
 	if (message->type != LINK_MESSAGE_CHUNK || parcel->ops != sender->ops)

@@ -23,11 +23,10 @@
 #include <link/link_ops.h>
 
 enum {
-	LENT_MAX = 2 *
-		   LINK_SEND_QUEUE, /* payloads libzmq holds: a full queue, and one going down */
-	EXTRA_PARTS_MAX = 1024,     /* parts of a hostile message drained in one call */
-	ROUTING_ID_BYTES = 5,       /* those ROUTER makes: a 0 and 4 bytes */
-	ROUTER_QUEUE = 256,         /* messages to one sender: acks of up to 128 KiB each */
+	LENT_MAX = 2 * LINK_SEND_QUEUE, /* payloads libzmq holds: a full queue, one going down */
+	EXTRA_PARTS_MAX = 1024,         /* parts of a hostile message drained in one call */
+	ROUTING_ID_BYTES = 5,           /* those ROUTER makes: a 0 and 4 bytes */
+	ROUTER_QUEUE = 256,             /* messages to one sender: acks of up to 128 KiB each */
 	BACKLOG = 128,
 	HANDSHAKE_MS = 5000, /* for a connection that never says who it is */
 	RECONNECT_MS = 100,
@@ -41,7 +40,8 @@ enum {
 struct lent {
 	struct link_port *port;
 	void *cookie;
-	bool silent; /* taken back before it was sent: nobody is told */
+	zmq_msg_t received; /* a payload that is passed on: the message it came in; else empty */
+	bool silent;        /* taken back before it was sent: nobody is told */
 	_Atomic bool busy;
 };
 
@@ -286,6 +286,7 @@ static void lent_free(void *data, void *hint)
 	(void)data;
 	/* Acquire: pairs with the release in lent_take(); the entry is filled. */
 	assert(atomic_load_explicit(&lent->busy, memory_order_acquire));
+	(void)zmq_msg_close(&lent->received);
 	if (!lent->silent && lent->port->released)
 		lent->port->released(lent->port->released_ctx, lent->cookie);
 	/* Release: pairs with the acquire in lent_take(); the entry may be filled anew. */
@@ -303,9 +304,18 @@ static struct lent *lent_take(struct link_port *port, void *cookie)
 	lent->port = port;
 	lent->cookie = cookie;
 	lent->silent = false;
+	(void)zmq_msg_init(&lent->received);
 	/* Release: pairs with the acquire in lent_free(), which runs in another thread. */
 	atomic_store_explicit(&lent->busy, true, memory_order_release);
 	return lent;
+}
+
+/* It was not sent: nobody is told, and what it came in is the caller's. */
+static void lent_take_back(struct lent *lent, zmq_msg_t *received)
+{
+	lent->silent = true;
+	if (received)
+		(void)zmq_msg_move(received, &lent->received);
 }
 
 /* @msg is libzmq's after 0; else it is still the caller's. */
@@ -353,35 +363,43 @@ static int send_head(struct link_port *port, const struct link_outgoing *out, bo
 }
 
 /*
- * A DEALER whose connection goes between two parts takes the first back by itself and says
- * EAGAIN to the second (libzmq's lb.cpp); so the message is sent whole or not at all.
+ * A DEALER whose connection goes between two parts takes the first back by itself and says EAGAIN
+ * to the second (libzmq's lb.cpp): all is sent or nothing. @received: what the payload came in, or
+ * NULL; the caller's again on failure.
  */
-static int port_send(struct link_port *port, const struct link_outgoing *out)
+static int send_lent(struct link_port *port, const struct link_outgoing *out, zmq_msg_t *received)
 {
+	void *payload = (void *)out->payload;
 	struct lent *lent;
 	zmq_msg_t msg;
 	int ret;
 
-	if (out->payload_bytes == 0)
-		return send_head(port, out, false);
 	assert(!port->router);
 	lent = lent_take(port, out->cookie);
 	if (!lent)
 		return -EAGAIN;
-	if (zmq_msg_init_data(&msg, (void *)out->payload, out->payload_bytes, lent_free, lent) !=
-	    0) {
-		ret = zmq_neg_errno();
-		atomic_store_explicit(&lent->busy, false, memory_order_relaxed);
-		return ret;
+	if (received) {
+		(void)zmq_msg_move(&lent->received, received);
+		payload = zmq_msg_data(&lent->received);
+	}
+	if (zmq_msg_init_data(&msg, payload, out->payload_bytes, lent_free, lent) != 0) {
+		lent_take_back(lent, received);
+		lent_free(NULL, lent);
+		return -ENOMEM;
 	}
 	ret = send_head(port, out, true);
 	if (ret == 0)
 		ret = send_part(port, &msg, false);
 	if (ret < 0) {
-		lent->silent = true;
+		lent_take_back(lent, received);
 		(void)zmq_msg_close(&msg);
 	}
 	return ret;
+}
+
+static int port_send(struct link_port *port, const struct link_outgoing *out)
+{
+	return out->payload_bytes > 0 ? send_lent(port, out, NULL) : send_head(port, out, false);
 }
 
 static void parcel_release(struct link_parcel *parcel)
@@ -393,16 +411,13 @@ static void parcel_release(struct link_parcel *parcel)
 	*parcel = (struct link_parcel){ 0 };
 }
 
+/* libzmq does not say when it is through with a message of its own: so the payload is lent. */
 static int port_forward(struct link_port *port, const struct link_outgoing *out,
 			struct link_parcel *parcel)
 {
-	const bool payload = parcel->payload != NULL;
-	int ret;
+	const int ret = parcel->payload ? send_lent(port, out, &parts_of(parcel)->payload)
+					: send_head(port, out, false);
 
-	assert(!port->router);
-	ret = send_head(port, out, payload);
-	if (ret == 0 && payload)
-		ret = send_part(port, &parts_of(parcel)->payload, false);
 	if (ret == 0)
 		parcel_release(parcel);
 	return ret;

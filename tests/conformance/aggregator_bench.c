@@ -17,26 +17,38 @@
 atomic_int bench_full, bench_broken;
 struct aggregator *_Atomic bench_reluctant;
 atomic_bool bench_frozen;
+atomic_bool bench_keeping;
+void *bench_kept[KEPT_MAX];
+atomic_uint bench_kept_count;
 
 /* NOLINTBEGIN(bugprone-reserved-identifier,readability-function-size): the linker's --wrap makes
  * these names, and link.h their parameters */
-int __real_link_forward(struct link_sender *sender, struct link_message *message);
-int __wrap_link_forward(struct link_sender *sender, struct link_message *message);
+int __real_link_forward(struct link_sender *sender, struct link_message *message, void *cookie);
+int __wrap_link_forward(struct link_sender *sender, struct link_message *message, void *cookie);
 int __wrap_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
 		    const struct sluice_wire_ack *ack, unsigned int acks,
 		    const struct sluice_wire_reject *reject, unsigned int rejects);
 int __wrap_link_nack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
 		     const struct sluice_wire_nack *nack, unsigned int nacks);
 
-int __wrap_link_forward(struct link_sender *sender, struct link_message *message)
+int __wrap_link_forward(struct link_sender *sender, struct link_message *message, void *cookie)
 {
 	const struct aggregator *a = atomic_load(&bench_reluctant);
+	int ret;
 
 	while (atomic_load(&bench_frozen))
 		(void)poll(NULL, 0, 1);
 	if (a && message->part == 1 && atomic_load(&a->stats.chunks) < 3)
 		return -EAGAIN;
-	return __real_link_forward(sender, message);
+	if (!atomic_load(&bench_keeping))
+		return __real_link_forward(sender, message, cookie);
+	ret = __real_link_forward(sender, message, NULL);
+	if (ret == 0) {
+		assert_true(atomic_load(&bench_kept_count) < KEPT_MAX);
+		bench_kept[atomic_load(&bench_kept_count)] = cookie;
+		(void)atomic_fetch_add(&bench_kept_count, 1);
+	}
+	return ret;
 }
 
 int __wrap_link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
@@ -115,6 +127,8 @@ void bench_open(struct bench *b, unsigned int sectors, uint32_t window, const in
 	atomic_store(&bench_broken, 0);
 	atomic_store(&bench_reluctant, NULL);
 	atomic_store(&bench_frozen, false);
+	atomic_store(&bench_keeping, false);
+	atomic_store(&bench_kept_count, 0);
 	b->net_state = (void *)"zmq";
 	assert_int_equal(net_setup(&b->net_state), 0);
 	b->net = b->net_state;

@@ -24,6 +24,7 @@ enum {
 	RUNS = 64,
 	SOURCES_MAX = 2,
 	PART_BYTES = 64, /* pixels of a block */
+	KEPT_MAX = 16,
 };
 
 struct bench {
@@ -44,6 +45,13 @@ extern atomic_int bench_broken;
 extern struct aggregator *_Atomic bench_reluctant;
 /* While it is true, whatever forwards a chunk stands still: as if the host were overloaded. */
 extern atomic_bool bench_frozen;
+/*
+ * While it is true, payloads that are forwarded do not leave, as if the network were slow:
+ * bench_kept[] are what credit_left() is to be called with, bench_kept_count of them.
+ */
+extern atomic_bool bench_keeping;
+extern void *bench_kept[KEPT_MAX];
+extern atomic_uint bench_kept_count;
 /* Of every chunk here, PART_BYTES. */
 extern const uint8_t bench_pixels[];
 

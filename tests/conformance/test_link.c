@@ -417,6 +417,19 @@ static void message_moves_and_is_released_anywhere(void **state)
 	}
 }
 
+static void expect_released(struct net *net, struct net_end *end, unsigned int count, void *cookie)
+{
+	const uint64_t deadline_ns = now_ns() + NET_DEADLINE_NS;
+
+	while (atomic_load(&end->released) < count) {
+		assert_true(now_ns() < deadline_ns);
+		net_turn(net);
+	}
+	assert_int_equal(atomic_load(&end->released), count);
+	if (count > 0)
+		assert_ptr_equal(atomic_load(&end->released_cookie), cookie);
+}
+
 static void chunk_is_forwarded(void **state)
 {
 	struct net *net = *state;
@@ -425,6 +438,7 @@ static void chunk_is_forwarded(void **state)
 	struct net_end *consumer;
 	struct net_end *onward;
 	static const uint32_t bytes[] = { 0, 1, CHUNK_BYTES };
+	unsigned int told = 0;
 
 	net_pair(net, 4, &middle, &source);
 	consumer = net_receiver(net, "tcp://127.0.0.1:*", 2);
@@ -443,17 +457,21 @@ static void chunk_is_forwarded(void **state)
 		}
 		if (i == 2) {
 			/* Without a credit it stays what it was. */
-			assert_int_equal(link_forward(onward->sender, &message), -EAGAIN);
+			assert_int_equal(link_forward(onward->sender, &message, NULL), -EAGAIN);
 			net_chunk_compare(&message, &made.chunk);
 			assert_int_equal(link_grant(consumer->receiver, 0, 1, true), 0);
 			net_expect_event(net, onward, LINK_EVENT_CREDIT);
 		}
-		assert_int_equal(link_forward(onward->sender, &message), 0);
-		assert_int_equal(link_forward(onward->sender, &message), -EINVAL);
+		assert_int_equal(atomic_load(&onward->released), told);
+		assert_int_equal(link_forward(onward->sender, &message, &made), 0);
+		assert_int_equal(link_forward(onward->sender, &message, NULL), -EINVAL);
 		link_message_release(&message); /* nothing is left to release */
 		net_message(net, consumer, &message);
 		net_chunk_compare(&message, &made.chunk);
 		link_message_release(&message);
+		/* What has a payload is told of, once the transport is through with it. */
+		told += bytes[i] > 0;
+		expect_released(net, onward, told, &made);
 		net_chunk_drop(net, &made);
 	}
 }
@@ -473,7 +491,7 @@ static void forward_without_a_session_changes_nothing(void **state)
 	net_chunk_make(&made, 0, 2, 5000);
 	assert_int_equal(link_send(source->sender, &made.chunk), 0);
 	net_message(net, middle, &message);
-	assert_int_equal(link_forward(onward->sender, &message), -ENOTCONN);
+	assert_int_equal(link_forward(onward->sender, &message, NULL), -ENOTCONN);
 	net_chunk_compare(&message, &made.chunk);
 	link_message_release(&message);
 	net_chunk_drop(net, &made);

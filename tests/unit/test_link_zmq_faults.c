@@ -308,6 +308,7 @@ static void forward_that_fails_keeps_the_message(void **state)
 		.payload = payload,
 		.payload_bytes = sizeof(payload),
 	};
+	const unsigned int before = released;
 	struct link_message message;
 	struct pair pair;
 
@@ -316,18 +317,19 @@ static void forward_that_fails_keeps_the_message(void **state)
 	assert_int_equal(link_send(pair.sender, &chunk), 0);
 	await(&pair, LINK_MESSAGE_CHUNK, &message);
 	sends_left = 0;
-	assert_int_equal(link_forward(pair.sender, &message), -EAGAIN);
+	assert_int_equal(link_forward(pair.sender, &message, NULL), -EAGAIN);
 	sends_left = -1;
 	roll_back = true;
-	assert_int_equal(link_forward(pair.sender, &message), -EAGAIN);
+	assert_int_equal(link_forward(pair.sender, &message, NULL), -EAGAIN);
 	roll_back = false;
 	assert_memory_equal(message.payload, payload, sizeof(payload));
 	assert_memory_equal(message.table, &table, sizeof(table));
-	assert_int_equal(link_forward(pair.sender, &message), 0);
+	assert_int_equal(link_forward(pair.sender, &message, NULL), 0);
 	await(&pair, LINK_MESSAGE_CHUNK, &message);
 	assert_memory_equal(message.payload, payload, sizeof(payload));
 	link_message_release(&message);
 	close_pair(&pair);
+	assert_int_equal(released, before + 2); /* once sent, once forwarded */
 }
 
 int main(void)
