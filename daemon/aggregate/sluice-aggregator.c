@@ -158,6 +158,21 @@ static void take_plan_back(struct daemon *d, uint32_t scan)
 		log_err("scan %" PRIu32 ": cannot be taken back: %s", scan, error.text);
 }
 
+/* The windows of all sources: taken now, so that memory does not depend on how full they get. */
+static int take_memory(const struct daemon *d, const struct scan_plan *plan,
+		       struct sluice_error *reterr)
+{
+	const size_t block = sluice_sector_bytes(&plan->geometry) + SLUICE_BLOCK_HEADER_BYTES;
+	const uint64_t chunks = (uint64_t)d->config.window * plan->geometry.sectors;
+
+	if (link_reserve(chunks, block * plan->run_frames) == 0)
+		return 0;
+	return error_set(reterr, -ENOMEM,
+			 "aggregator %s: no memory for %" PRIu64 " chunks of %zu bytes: lower its "
+			 "window (%" PRIu32 ")",
+			 d->config.id, chunks, block * plan->run_frames, d->config.window);
+}
+
 static int prepare(void *ctx, const struct scan_plan *plan, struct sluice_error *reterr)
 {
 	const uint64_t deadline_ns = now_ns() + READY_NS;
@@ -168,6 +183,9 @@ static int prepare(void *ctx, const struct scan_plan *plan, struct sluice_error 
 	if (!copy)
 		return error_set(reterr, ret, "out of memory");
 	*copy = *plan;
+	ret = take_memory(d, plan, reterr);
+	if (ret < 0)
+		goto out;
 	ret = aggregator_call(d->aggregator, begin, copy, reterr);
 	if (ret < 0)
 		goto out;

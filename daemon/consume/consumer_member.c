@@ -46,9 +46,12 @@ static void scan_from_plan(const struct scan_plan *plan, struct sluice_scan *ret
 	};
 }
 
-/* The window is a promise to the aggregators: it must fit into this machine. */
-static int check_memory(const struct sluice_consumer *c, const struct scan_plan *plan,
-			struct sluice_error *reterr)
+/*
+ * The window is a promise to the aggregators: it must fit into this machine, and is taken now, so
+ * that memory does not depend on how full the window happens to get.
+ */
+static int take_memory(const struct sluice_consumer *c, const struct scan_plan *plan,
+		       struct sluice_error *reterr)
 {
 	const uint64_t block = sluice_sector_bytes(&plan->geometry) + SLUICE_BLOCK_HEADER_BYTES;
 	const uint64_t run_mib = (block * plan->geometry.sectors * plan->run_frames >> 20) + 1;
@@ -56,7 +59,8 @@ static int check_memory(const struct sluice_consumer *c, const struct scan_plan 
 	const uint64_t have_mib =
 		(uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
 
-	if (runs <= have_mib / run_mib)
+	if (runs <= have_mib / run_mib &&
+	    link_reserve(runs * plan->geometry.sectors, block * plan->run_frames) == 0)
 		return 0;
 	return error_set(reterr, -ENOMEM,
 			 "consumer %s: a window of %u runs of %" PRIu64 " MiB for each of %u "
@@ -105,7 +109,7 @@ static int prepare(void *ctx, const struct scan_plan *plan, struct sluice_error 
 	struct sluice_scan info;
 	int ret;
 
-	ret = check_memory(c, plan, reterr);
+	ret = take_memory(c, plan, reterr);
 	if (ret < 0)
 		return ret;
 	scan_from_plan(plan, &info);

@@ -2,7 +2,6 @@
 #include <link/link.h>
 
 #include <errno.h>
-#include <malloc.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -110,18 +109,4 @@ int link_poll(struct link_pollitem *items, unsigned int count, uint64_t timeout_
 		if (ready > 0 || now >= deadline)
 			return (int)ready;
 	}
-}
-
-void link_tune_allocator(void)
-{
-	/*
-	 * libzmq allocates each message that it receives. Up to 32 MiB, the most that glibc takes,
-	 * from the heap and not from fresh pages that fault one by one: 15 to 25 % less processor
-	 * time per GB at 2.6 MB.
-	 */
-	/* NOLINTBEGIN(concurrency-mt-unsafe): link.h asks for it before any thread */
-	(void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
-	(void)mallopt(M_TOP_PAD, 16 << 20);
-	/* NOLINTEND(concurrency-mt-unsafe) */
 }

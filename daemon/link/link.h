@@ -20,6 +20,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <sluice/wire.h>
@@ -214,5 +215,12 @@ int link_poll(struct link_pollitem *items, unsigned int count, uint64_t timeout_
  * programs call it once at start, before any thread. Process-wide.
  */
 void link_tune_allocator(void);
+/*
+ * Has memory for @messages received messages of @bytes each resident from now on, so that a
+ * process is as large when a scan begins as when it ends; at most 512 MiB, beyond which memory is
+ * taken as messages come. Any thread. Does nothing for a process whose allocator is not tuned, for
+ * messages above 32 MiB, and where as much was reserved before. -ENOMEM.
+ */
+int link_reserve(uint64_t messages, size_t bytes);
 
 #endif /* LINK_LINK_H */

@@ -181,8 +181,9 @@ const char *sluice_consumer_url(const struct sluice_consumer *consumer);
 /* "0.1.0" */
 const char *sluice_version(void);
 /*
- * Tells malloc() to keep freed message buffers instead of giving their pages back: worth a call at
- * the start of a program that does nothing else, before its first thread. Process-wide.
+ * Tells malloc() to keep freed message buffers in one heap instead of giving their pages back, and
+ * has the window's memory (up to 512 MiB) resident as soon as a scan is armed: worth a call at the
+ * start of a program that does nothing else, before its first thread. Process-wide.
  */
 void sluice_tune_allocator(void);
 
