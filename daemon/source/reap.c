@@ -64,6 +64,13 @@ void source_read_next(struct source *source, struct source_slot *slot, uint32_t 
 	uring_read_next(&source->uring, fd, dst, len, read_take(source, slot, dst, len));
 }
 
+void source_read_beside(struct source *source, struct source_slot *slot, uint32_t len, int fd)
+{
+	uint8_t *const dst = slot->buffer.slot + slot->buffer.headroom;
+
+	uring_read_beside(&source->uring, fd, dst, len, read_take(source, slot, dst, len));
+}
+
 void source_receive(struct source *source, struct source_slot *slot, uint32_t len, int fd)
 {
 	uint8_t *const dst = slot->buffer.slot + slot->buffer.headroom;
@@ -99,7 +106,7 @@ static void read_completed(struct source *source, uint32_t tag, int result)
 		read_again(source, tag);
 		return;
 	}
-	if (result == -ECANCELED || result == -EINTR)
+	if (result == -EINTR || (result == -ECANCELED && !source->ops->by_uapi))
 		slot->cancelled = true;
 	else if (result < 0 && slot->error == 0)
 		slot->error = result;
@@ -124,10 +131,17 @@ static void end_with(struct source *source, enum source_end end, int error)
 	source->end_error = error;
 }
 
-/* The stream or the files have no more bytes. */
+/* The stream, the files or the scan have no more bytes. */
 static void end_of_bytes(struct source *source)
 {
-	end_with(source, source->last_seen ? SOURCE_END_COMPLETE : SOURCE_END_CUT, 0);
+	enum source_end end = SOURCE_END_CUT;
+
+	/* By sluice/uapi.h the board dropped the last frames, and counted them. */
+	if (source->last_seen || (source->ops->by_uapi && !source->drained))
+		end = SOURCE_END_COMPLETE;
+	else if (source->drained)
+		end = SOURCE_END_STALL;
+	end_with(source, end, 0);
 }
 
 static void prepare(struct source *source)
@@ -217,6 +231,21 @@ static bool judge(struct source *source, struct source_fill *ret_fill)
 	return true;
 }
 
+/* Returns true when the board was asked to end, and is to be given the stall time once more. */
+static bool drain(struct source *source)
+{
+	int ret;
+
+	if (!source->ops->drain || source->drained)
+		return false;
+	source->drained = true;
+	ret = source->ops->drain(source);
+	if (ret < 0)
+		end_with(source, SOURCE_END_READ, ret);
+	source->activity_ns = now_ns();
+	return true;
+}
+
 /*
  * No completion for the stall time. A read that waits for a whole run may have received some of
  * it: it is asked to come back with what it has, and only if that is nothing the board stalls.
@@ -229,7 +258,9 @@ static void look_for_stall(struct source *source)
 		return;
 	if (now_ns() - source->activity_ns < source->scan.stall_ns)
 		return;
-	if (source->ops->ordered && !slot->asked_back) {
+	if (drain(source))
+		return;
+	if (source->ops->ordered && !source->ops->drain && !slot->asked_back) {
 		slot->asked_back = true;
 		uring_cancel(&source->uring, slot->first_read);
 		(void)uring_wait(&source->uring, look_ns);
@@ -272,10 +303,27 @@ static uint64_t wait_ns(struct source *source, uint64_t deadline_ns)
 	return ns;
 }
 
+/* A board that waits for buffers has some now. */
+static void let_run(struct source *source)
+{
+	int ret;
+
+	if (source->let_run || source->prepared == 0 || !source->ops->run)
+		return;
+	source->let_run = true;
+	ret = uring_submit(&source->uring);
+	if (ret == 0)
+		ret = source->ops->run(source);
+	if (ret < 0)
+		end_with(source, SOURCE_END_READ, ret);
+	source->activity_ns = now_ns();
+}
+
 /* Returns true when *ret_fill is a buffer; may decide the end. */
 static bool advance(struct source *source, struct source_fill *ret_fill)
 {
 	prepare(source);
+	let_run(source);
 	completions_take(source);
 	look_for_stall(source);
 	if (oldest_is_back(source) && now_ns() >= slot_at(source, 0)->due_ns)

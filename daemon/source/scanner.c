@@ -253,7 +253,9 @@ void scanner_feed(struct scanner *scanner, const struct source_buffer *buffer, u
 	while (scan_next(scanner, &scan, ret_fill))
 		;
 	scanner->bytes_after = scanner->seen ? (uint64_t)(scan.end - scan.after) : 0;
-	if (scan.at < scan.end)
+	if (scanner->whole_blocks)
+		skip(scanner, (uint64_t)(scan.end - scan.at), ret_fill);
+	else if (scan.at < scan.end)
 		keep_tail(scanner, &scan);
 	else if (scan.block)
 		keep_suspect(scanner, &scan);

@@ -34,6 +34,7 @@ struct scanner {
 	uint32_t suspect_bytes; /* in carry: of the last buffer's last block */
 	bool lost;              /* no header was found yet since the last bad one */
 	bool after_skip;        /* the next block is marked */
+	bool whole_blocks;      /* no block straddles two buffers: none is joined with another */
 	/* Of the scan, for positions where the framing has none; 0: not known. */
 	uint32_t scan_columns;
 	uint64_t frames_per_position;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <base/numa.h>
 
 #include "reap.h"
 #include "source_ops.h"
@@ -103,9 +104,11 @@ int source_open(const struct source_args *args, struct source **ret_source,
 	ret = uring_open(&source->uring, reterr);
 	if (ret < 0)
 		goto err_free;
+	source->info.node = NODE_ANY;
 	ret = ops->open(source, args, path, reterr);
 	if (ret < 0)
 		goto err_uring;
+	source->info.whole_blocks = source->ops->by_uapi;
 	source->info.geometry = source->format.geometry;
 	source->info.header_bytes = source->format.header_bytes;
 	source->info.block_bytes = source->format.block_bytes;
@@ -118,7 +121,7 @@ int source_open(const struct source_args *args, struct source **ret_source,
 	return 0;
 
 err_kind:
-	ops->close(source);
+	source->ops->close(source);
 err_uring:
 	uring_close(&source->uring);
 err_free:
@@ -129,12 +132,22 @@ err_free:
 int source_attach(struct source *source, void *memory, size_t memory_bytes,
 		  struct sluice_error *reterr)
 {
+	char note[SOURCE_NOTE_MAX];
+	size_t used;
+	int ret;
+
 	if (!memory || memory_bytes == 0 || source->uring.memory)
 		return error_set(reterr, -EINVAL,
 				 "source %s: one ring, not empty, is attached once",
 				 source->info.name);
-	return uring_attach(&source->uring, memory, memory_bytes, source->info.note,
-			    sizeof(source->info.note), reterr);
+	ret = uring_attach(&source->uring, memory, memory_bytes, note, sizeof(note), reterr);
+	if (ret < 0)
+		return ret;
+	/* After what open() may have found lacking. */
+	used = strlen(source->info.note);
+	(void)snprintf(source->info.note + used, sizeof(source->info.note) - used, "%s%s",
+		       used > 0 && note[0] != '\0' ? "; " : "", note);
+	return 0;
 }
 
 void source_close(struct source *source)
@@ -210,6 +223,8 @@ int source_start(struct source *source, const struct source_scan *scan, struct s
 	source->end_error = 0;
 	source->exhausted = false;
 	source->last_seen = false;
+	source->let_run = false;
+	source->drained = false;
 	atomic_store_explicit(&source->interrupted, false, memory_order_relaxed);
 	reads_reset(source);
 	ret = source->ops->start(source, reterr);
@@ -269,4 +284,11 @@ int source_board_counters(struct source *source, struct source_board_counters *r
 	if (!source->ops->counters)
 		return -EOPNOTSUPP;
 	return source->ops->counters(source, ret_counters);
+}
+
+const char *source_explain(const struct source *source, int error)
+{
+	const char *const text = source->ops->explain ? source->ops->explain(error) : NULL;
+
+	return text ? text : error_name(error);
 }

@@ -32,6 +32,14 @@ enum {
 	SOURCE_SPEC_MAX = 1024,      /* bytes of a spec, NUL included */
 	SOURCE_FILES_MAX = 512,      /* files of one sector */
 	SOURCE_FRAMES_MAX = 1 << 28, /* frames of a scan, loops included */
+	SOURCE_NOTE_MAX = 512,
+};
+
+/* Of boards behind our driver; 0: the board's or the driver's own choice. */
+struct source_device_args {
+	uint32_t drop_threshold; /* blocks in the board's buffer above which it stalls its input */
+	uint32_t coalesce_count; /* chunks for one interrupt, at most */
+	uint32_t coalesce_us;    /* and the time */
 };
 
 struct source_args {
@@ -47,6 +55,7 @@ struct source_args {
 	unsigned int depth;  /* reads in flight, 1 ... SOURCE_DEPTH_MAX */
 	double frames_per_s; /* files: pace of play-back; 0: flat out */
 	uint64_t loops;      /* files: times to play, frame numbers going on; at least 1 */
+	struct source_device_args device;
 	/*
 	 * What all buffers lie in: registered with io_uring at open. NULL: source_attach() gives
 	 * it later, for a caller who must know the geometry before there can be a ring.
@@ -61,12 +70,15 @@ struct source_info {
 	struct sluice_geometry geometry;
 	uint32_t header_bytes; /* of the framing, before the pixels of each block */
 	uint32_t block_bytes;  /* header and pixels: what headroom must hold */
+	bool whole_blocks;     /* none straddles two buffers: no headroom is needed */
+	int node;              /* NUMA node of the board, NODE_ANY where nothing tells it */
+	char pci[32];          /* address of the board, "" where it has none */
 	uint32_t scan_columns; /* 0: the source follows whatever scan is armed */
 	uint32_t scan_rows;
-	uint64_t frames;     /* 0: likewise; loops included */
-	uint64_t first_scan; /* scan number in the recorded data; 0 where there is none */
-	char name[64];       /* board name or file, for logs */
-	char note[320];      /* what is lacking and the command that gives it; "" when nothing is */
+	uint64_t frames;            /* 0: likewise; loops included */
+	uint64_t first_scan;        /* scan number in the recorded data; 0 where there is none */
+	char name[64];              /* board name or file, for logs */
+	char note[SOURCE_NOTE_MAX]; /* what is lacking and the command that gives it; "": nothing */
 };
 
 struct source_scan {
@@ -171,14 +183,20 @@ const struct source_stats *source_stats(const struct source *source);
 
 /*
  * The board's own counters for the last scan, where the board has any (socket: asked on a second
- * connection). -EOPNOTSUPP: it has none. -ENODATA: its counters are of another scan.
+ * connection). -EOPNOTSUPP: it has none. -ENODATA: there are none of this scan, or the scan was
+ * given up and they still change. -ENODEV: the board is gone, and they with it.
  */
 struct source_board_counters {
 	uint64_t blocks_generated; /* frames the detector made */
 	uint64_t blocks_sent;
-	uint64_t blocks_dropped; /* by the board, on purpose or for want of room */
+	uint64_t blocks_dropped; /* by the board, on purpose or for want of room; of those: */
+	uint64_t dropped_overflow, dropped_link, dropped_stop;
 	uint64_t stall_ns;
+	bool has_causes; /* dropped_... are known */
+	char flaw[96];   /* a counter that went back, with both values; "" when none did */
 };
 int source_board_counters(struct source *source, struct source_board_counters *ret_counters);
+/* What a source_fill.error means, and what to do about it: one line. */
+const char *source_explain(const struct source *source, int error);
 
 #endif /* SOURCE_SOURCE_H */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A character device: each read is a transfer straight into the ring. Any device whose reads
- * deliver the board's bytes in order will do; a read of 0 bytes ends the scan.
+ * deliver the board's bytes in order will do; a read of 0 bytes ends the scan. A node of our own
+ * driver is known by its answer, and is source_node.c's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 
 #include <base/error.h>
 
+#include "source_node.h"
 #include "source_ops.h"
 #include "stream.h"
 
@@ -19,8 +21,7 @@ struct device {
 	int fd;
 };
 
-/* Opens without waiting (a FIFO would wait for its writer), then lets io_uring do the waiting. */
-static int open_waiting(const char *path, int *ret_fd)
+int device_open_waiting(const char *path, int *ret_fd)
 {
 	struct stat st;
 	int fd, flags, ret;
@@ -49,11 +50,11 @@ err_close:
 	return ret;
 }
 
-static int device_open(struct source *source, const struct source_args *args, const char *path,
-		       struct sluice_error *reterr)
+/* A device of another maker: nothing is known of it but what is configured. */
+static int foreign_open(struct source *source, const struct source_args *args, const char *path,
+			int fd, struct sluice_error *reterr)
 {
 	struct device *device;
-	int fd = -1;
 	int ret;
 
 	ret = framing_format_init(&source->format, framing_find(args->framing), &args->geometry,
@@ -63,27 +64,46 @@ static int device_open(struct source *source, const struct source_args *args, co
 	device = malloc(sizeof(*device));
 	if (!device)
 		return error_set(reterr, -ENOMEM, "no memory for a device");
-	ret = open_waiting(path, &fd);
-	if (ret < 0) {
-		(void)error_set(reterr, ret, "device %s: cannot open it: %s", path,
-				error_name(ret));
-		goto err_free;
-	}
 	ret = stream_open(source);
 	if (ret < 0) {
 		(void)error_set(reterr, ret, "device %s: no memory for a block of %u bytes", path,
 				source->format.block_bytes);
-		goto err_close;
+		free(device);
+		return ret;
 	}
 	(void)snprintf(source->info.name, sizeof(source->info.name), "%s", path);
 	device->fd = fd;
 	source->kind = device;
 	return 0;
+}
 
-err_close:
-	(void)close(fd);
-err_free:
-	free(device);
+static const char *open_remedy(int ret)
+{
+	if (ret == -ENOENT || ret == -ENXIO || ret == -ENODEV)
+		return "; load its driver (`modprobe sluice`); `sluice list` shows boards";
+	if (ret == -EACCES || ret == -EPERM)
+		return "; put the daemon's user into the device's group, for our driver `sluice`";
+	return "";
+}
+
+static int device_open(struct source *source, const struct source_args *args, const char *path,
+		       struct sluice_error *reterr)
+{
+	struct sluice_uapi_info info = { 0 };
+	int fd = -1;
+	int ret;
+
+	ret = device_open_waiting(path, &fd);
+	if (ret < 0)
+		return error_set(reterr, ret, "device %s: cannot open it: %s%s", path,
+				 error_name(ret), open_remedy(ret));
+	ret = node_ask(fd, path, &info, reterr);
+	if (ret == 0)
+		ret = node_adopt(source, args, path, fd, &info, reterr);
+	else if (ret == -ENOTTY)
+		ret = foreign_open(source, args, path, fd, reterr);
+	if (ret < 0)
+		(void)close(fd);
 	return ret;
 }
 

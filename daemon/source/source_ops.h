@@ -62,6 +62,11 @@ struct source_ops {
 	bool ordered;       /* one stream: a read that is asked back brings what has come */
 	bool ends_by_count; /* the scan ends with its last frame, whether or not the stream does */
 	bool short_is_end;  /* a read comes back short only at the end of the stream */
+	/*
+	 * Reads keep the word of sluice/uapi.h: whole blocks, 0 is the scan's end and not the
+	 * stream's, and ECANCELED says that the board gave the scan up.
+	 */
+	bool by_uapi;
 
 	/*
 	 * open() - Find the board or files at @path, and what their blocks look like.
@@ -77,7 +82,20 @@ struct source_ops {
 	 */
 	int (*start)(struct source *source, struct sluice_error *reterr);
 	/*
-	 * prepare_read() - Prepare reads for @slot by source_read_at(), _next() or _receive().
+	 * run() - The first reads are with the kernel: let the board send. NULL: start() did.
+	 *
+	 * Guarantees: called once per scan, between start() and stop().
+	 */
+	int (*run)(struct source *source);
+	/*
+	 * drain() - Nothing has come for the stall time: make the board write what it holds, and
+	 * end. NULL: a read is asked back by io_uring.
+	 *
+	 * Guarantees: called once per scan; after 0 reads in flight come back soon.
+	 */
+	int (*drain)(struct source *source);
+	/*
+	 * prepare_read() - Prepare reads for @slot by one of the source_read functions.
 	 *
 	 * Guarantees: they lie within the slot's data area. -EAGAIN: call again when reads have
 	 * come back. Sets source->exhausted when nothing is left to be read after this slot.
@@ -108,11 +126,15 @@ struct source_ops {
 	void (*close)(struct source *source);
 	/* counters() - As source_board_counters(). NULL: there are none. */
 	int (*counters)(struct source *source, struct source_board_counters *ret_counters);
+	/* explain() - As source_explain(). NULL: the error's own name will do. */
+	const char *(*explain)(int error);
 };
 
 extern const struct source_ops source_socket_ops;
 extern const struct source_ops source_device_ops;
 extern const struct source_ops source_file_ops;
+/* Not a scheme: source_device_ops.open() puts it in its own place for a node of our driver. */
+extern const struct source_ops source_node_ops;
 
 struct source {
 	const struct source_ops *ops;
@@ -132,6 +154,8 @@ struct source {
 	int end_error;
 	bool exhausted;       /* nothing is left to be read for further slots */
 	bool last_seen;       /* the scan's last frame was */
+	bool let_run;         /* ops->run() was called */
+	bool drained;         /* ops->drain() was: what ends now ends by a stall */
 	uint64_t activity_ns; /* when bytes last came, or reads were first asked for */
 	_Atomic bool interrupted;
 
@@ -160,6 +184,7 @@ static inline bool source_read_room(const struct source *source)
 void source_read_at(struct source *source, struct source_slot *slot, uint8_t *dst, uint32_t len,
 		    int fd, uint64_t offset);
 void source_read_next(struct source *source, struct source_slot *slot, uint32_t len, int fd);
+void source_read_beside(struct source *source, struct source_slot *slot, uint32_t len, int fd);
 void source_receive(struct source *source, struct source_slot *slot, uint32_t len, int fd);
 
 #endif /* SOURCE_SOURCE_OPS_H */

@@ -150,8 +150,12 @@ static int socket_counters(struct source *source, struct source_board_counters *
 {
 	const struct socket *const sock = source->kind;
 	struct board_state state;
-	const int ret = board_ask(sock->path, NULL, reply_ns, &state, NULL);
+	int ret;
 
+	/* What nobody listened to the end of may still be going on. */
+	if (source->end == SOURCE_END_STOPPED)
+		return -ENODATA;
+	ret = board_ask(sock->path, NULL, reply_ns, &state, NULL);
 	if (ret < 0)
 		return ret;
 	if (state.scan != source->scan.scan)

@@ -151,6 +151,11 @@ void uring_read_next(struct uring *uring, int fd, uint8_t *dst, uint32_t len, ui
 	sqe->flags |= IOSQE_IO_DRAIN;
 }
 
+void uring_read_beside(struct uring *uring, int fd, uint8_t *dst, uint32_t len, uint32_t tag)
+{
+	read_prepare(uring, fd, dst, len, UINT64_MAX)->user_data = tag;
+}
+
 void uring_receive(struct uring *uring, int fd, uint8_t *dst, uint32_t len, uint32_t tag)
 {
 	struct io_uring_sqe *const sqe = sqe_get(uring);

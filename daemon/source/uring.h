@@ -53,6 +53,8 @@ int uring_attach(struct uring *uring, void *memory, size_t bytes, char *note, si
 void uring_read_at(struct uring *uring, int fd, uint8_t *dst, uint32_t len, uint64_t offset,
 		   uint32_t tag);
 void uring_read_next(struct uring *uring, int fd, uint8_t *dst, uint32_t len, uint32_t tag);
+/* At the stream's current position, not ordered: for a device that starts reads as they come. */
+void uring_read_beside(struct uring *uring, int fd, uint8_t *dst, uint32_t len, uint32_t tag);
 /* From a stream socket, ordered; completes when all of @len has come. */
 void uring_receive(struct uring *uring, int fd, uint8_t *dst, uint32_t len, uint32_t tag);
 

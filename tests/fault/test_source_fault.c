@@ -15,6 +15,7 @@
 
 #include <base/error.h>
 
+#include "unit/fake_node.h"
 #include "unit/source_fixture.h"
 
 struct io_uring;
@@ -184,6 +185,22 @@ static void test_device_unwinds(void **state)
 	every_allocation_fails(s);
 }
 
+static void test_node_unwinds(void **state)
+{
+	struct setting *const s = *state;
+	struct fake_node node;
+
+	fake_node_init(&node);
+	free((void *)(uintptr_t)s->f.args.spec);
+	s->f.args.spec = strdup("device:" FAKE_NODE_PATH);
+	/* The far end of a pair stays until the next open: there is one from here on. */
+	source_fixture_open(&s->f);
+	source_close(s->f.source);
+	s->f.source = NULL;
+	every_allocation_fails(s);
+	fake_node_fini(&node);
+}
+
 static void test_socket_unwinds(void **state)
 {
 	struct setting *const s = *state;
@@ -256,13 +273,10 @@ static void test_no_allocation_in_a_scan(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_file_unwinds),
-		TEST(test_device_unwinds),
-		TEST(test_socket_unwinds),
-		TEST(test_io_uring_forbidden),
-		TEST(test_register_fails),
-		TEST(test_memlock_too_small),
-		TEST(test_no_allocation_in_a_scan),
+		TEST(test_file_unwinds),       TEST(test_device_unwinds),
+		TEST(test_node_unwinds),       TEST(test_socket_unwinds),
+		TEST(test_io_uring_forbidden), TEST(test_register_fails),
+		TEST(test_memlock_too_small),  TEST(test_no_allocation_in_a_scan),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

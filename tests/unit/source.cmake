@@ -5,3 +5,8 @@ foreach(noun framing scanner source_device source_file source_merlin source_open
 		LINK source)
 	target_include_directories(test_${noun} PRIVATE ${CMAKE_SOURCE_DIR}/firmware-iface)
 endforeach()
+sluice_test(test_source_node LABEL unit
+	SOURCES ${SLUICE_TEST_DIR}/test_source_node.c ${SLUICE_TEST_DIR}/fake_node.c ${fixture}
+	LINK source
+	WRAP open ioctl uring_next)
+target_include_directories(test_source_node PRIVATE ${CMAKE_SOURCE_DIR}/firmware-iface)
