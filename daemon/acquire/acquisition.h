@@ -18,14 +18,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <sluice/error.h>
+
 #include <ring/ring.h>
 #include <scan/ledger.h>
 #include <scan/plan.h>
 #include <source/source.h>
 
 #include "outlet.h"
-
-struct sluice_error;
 
 struct acquisition_args {
 	const struct scan_plan *plan; /* copied */
@@ -69,6 +69,9 @@ struct acquisition {
 	unsigned int posted; /* buffers at the source */
 	uint32_t stuck;      /* set of outlets that get nothing any more */
 	bool gave_up;        /* no outlet lets go of a chunk: the rest is not read */
+	/* Why the source was not read to the scan's end; "": it was. Read by others once the
+	 * reader is done. */
+	struct sluice_error reason;
 
 	atomic_bool go, abort, reader_done;
 	struct acquisition_stats stats;

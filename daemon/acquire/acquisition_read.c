@@ -296,6 +296,30 @@ static void post_free_chunks(struct acquisition *a)
 	}
 }
 
+/* Says why, where the scan was not read to its end. */
+static void give_reason(struct acquisition *a, const struct source_fill *fill)
+{
+	switch (fill->end) {
+	case SOURCE_END_NONE:
+	case SOURCE_END_COMPLETE:
+		return;
+	case SOURCE_END_CUT:
+		(void)error_set(&a->reason, 0, "the stream ended before the scan");
+		break;
+	case SOURCE_END_STALL:
+		(void)error_set(&a->reason, 0, "nothing came for %" PRIu64 " ms",
+				a->args.stall_ns / NS_PER_MS);
+		break;
+	case SOURCE_END_READ:
+		(void)error_set(&a->reason, 0, "reading failed: %s",
+				source_explain(a->args.source, fill->error));
+		break;
+	case SOURCE_END_STOPPED:
+		(void)error_set(&a->reason, 0, "aborted");
+		break;
+	}
+}
+
 static enum sluice_loss cause_of_end(enum source_end end)
 {
 	switch (end) {
@@ -340,9 +364,7 @@ static void wait_for_chunk(struct acquisition *a, uint64_t *since_ns)
 	for (unsigned int i = 0; i < a->outlet_count; i++)
 		stuck &= outlet_is_stuck(a->outlet[i], *since_ns);
 	if (stuck) {
-		log_err("board %s: no link lets go of a chunk: the rest of scan %" PRIu32
-			" is not read",
-			a->args.id, a->plan->scan);
+		(void)error_set(&a->reason, 0, "no link lets go of a chunk: the rest is not read");
 		a->gave_up = true;
 		return;
 	}
@@ -370,14 +392,11 @@ static enum source_end read_all(struct acquisition *a)
 		ret = source_reap(a->args.source, TICK_NS, &fill);
 		if (ret == -EAGAIN)
 			continue;
-		if (ret < 0) {
-			log_err("board %s: reading failed: %s", a->args.id, error_name(ret));
-			return SOURCE_END_READ;
-		}
+		if (ret < 0)
+			fill = (struct source_fill){ .end = SOURCE_END_READ, .error = ret };
 		if (fill.has_buffer)
 			take_fill(a, &fill);
-		if (fill.end == SOURCE_END_READ)
-			log_err("board %s: reading failed: %s", a->args.id, error_name(fill.error));
+		give_reason(a, &fill);
 		if (fill.end != SOURCE_END_NONE)
 			return fill.end;
 	}
@@ -411,8 +430,7 @@ static enum source_end acquire(struct acquisition *a)
 	enum source_end end;
 
 	if (source_start(a->args.source, &scan, &error) < 0) {
-		log_err("board %s: cannot start scan %" PRIu32 ": %s", a->args.id, plan->scan,
-			error.text);
+		(void)error_set(&a->reason, 0, "it does not start: %s", error.text);
 		return SOURCE_END_READ;
 	}
 	end = read_all(a);
@@ -434,6 +452,11 @@ void *acquisition_reader(void *arg)
 		wait_for_wake(a);
 	if (!atomic_load(&a->abort))
 		end = acquire(a);
+	else
+		(void)error_set(&a->reason, 0, "aborted");
+	if (a->reason.text[0] != '\0' && !atomic_load(&a->abort))
+		log_err("board %s: scan %" PRIu32 " ended early: %s", a->args.id, a->plan->scan,
+			a->reason.text);
 	/* What has not come by now will not: name it, and close every run that is left. */
 	advance_to(a, plan_runs(a->plan), a->gave_up ? SLUICE_LOSS_PEER : cause_of_end(end));
 	for (unsigned int i = 0; i < a->outlet_count; i++)

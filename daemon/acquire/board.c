@@ -30,11 +30,36 @@ struct board {
 	struct ring *ring;
 	struct source *source;
 	struct acquisition *acquisition;
+	int node;       /* of ring and threads */
+	char note[512]; /* what is lacking in the place of its memory */
 	bool aborted;
 	uint64_t lost[SLUICE_LOSS_COUNT]; /* in scans that are collected */
 	uint64_t sample_ns, sample_bytes, bytes_per_s;
 	uint64_t skipped_before; /* source_stats when the scan was armed */
 };
+
+/* The board's own node, where it has one: its DMA must not cross to another. */
+static int choose_node(struct board *b, struct sluice_error *reterr)
+{
+	const struct source_info *info = source_info(b->source);
+
+	b->node = b->config.node;
+	if (info->node == NODE_ANY)
+		return 0;
+	if (b->node == NODE_ANY)
+		b->node = info->node;
+	if (b->node == info->node)
+		return 0;
+	if (!b->common->allow_wrong_node)
+		return error_set(reterr, -EXDEV,
+				 "%s is on NUMA node %d, configured is node %d; leave out its "
+				 "`node`, or set ring.allow_wrong_node",
+				 info->name, info->node, b->node);
+	(void)snprintf(b->note, sizeof(b->note),
+		       "%s is on NUMA node %d, its ring on node %d: leave out its `node`",
+		       info->name, info->node, b->node);
+	return 0;
+}
 
 static int open_source(struct board *b, struct sluice_error *reterr)
 {
@@ -46,10 +71,14 @@ static int open_source(struct board *b, struct sluice_error *reterr)
 		.depth = b->config.depth,
 		.frames_per_s = b->config.frames_per_s,
 		.loops = b->config.loops,
+		.device = b->config.device,
 	};
 
+	int ret;
+
 	/* Without memory: the data may have to say first how large a chunk is. */
-	return source_open(&args, &b->source, reterr);
+	ret = source_open(&args, &b->source, reterr);
+	return ret < 0 ? ret : choose_node(b, reterr);
 }
 
 static int open_ring(struct board *b, struct sluice_error *reterr)
@@ -59,15 +88,16 @@ static int open_ring(struct board *b, struct sluice_error *reterr)
 	const struct ring_args args = {
 		.chunks = b->common->chunks,
 		.chunk_bytes = (uint32_t)chunk,
-		.headroom_bytes = (uint32_t)block,
+		.headroom_bytes = source_info(b->source)->whole_blocks ? 0 : (uint32_t)block,
 		.blocks_max = SLUICE_WIRE_BLOCKS_MAX,
-		.memory = { .node = b->config.node,
+		.memory = { .node = b->node,
 			    .huge_page_bytes = huge_page_bytes[b->common->huge_pages],
 			    .allow_wrong_node = b->common->allow_wrong_node,
 			    .allow_ordinary_pages = !b->common->require_huge_pages,
 			    .allow_unlocked = !b->common->require_locked },
 	};
 	const struct arena *arena;
+	size_t used;
 	int ret;
 
 	if (chunk > SLUICE_WIRE_PAYLOAD_MAX)
@@ -80,6 +110,9 @@ static int open_ring(struct board *b, struct sluice_error *reterr)
 	if (ret < 0)
 		return ret;
 	arena = ring_arena(b->ring);
+	used = strlen(b->note);
+	(void)snprintf(b->note + used, sizeof(b->note) - used, "%s%s",
+		       used > 0 && arena->note[0] != '\0' ? "; " : "", arena->note);
 	return source_attach(b->source, arena->base, arena->bytes, reterr);
 }
 
@@ -157,7 +190,12 @@ const struct ring *board_ring(const struct board *board)
 
 const char *board_note(const struct board *board)
 {
-	return ring_arena(board->ring)->note;
+	return board->note;
+}
+
+int board_node(const struct board *board)
+{
+	return board->node;
 }
 
 enum scan_state board_state(const struct board *board)
@@ -223,7 +261,7 @@ int board_arm(struct board *board, const struct scan_plan *plan, struct sluice_e
 		.plan = plan,
 		.id = board->id,
 		.sector = (uint16_t)board->config.sector,
-		.node = board->config.node,
+		.node = board->node,
 		.depth = board->config.depth,
 		.io_threads = common->io_threads,
 		.stall_ns = common->stall_timeout_ms * NS_PER_MS,
@@ -272,29 +310,56 @@ void board_disarm(struct board *board)
 	close_acquisition(board);
 }
 
-int board_collect(struct board *board, uint32_t *ret_scan, char **ret_half)
+static void read_counts(const struct board *board, struct half_counts *ret_counts)
 {
-	struct acquisition *a = board->acquisition;
-	struct source_board_counters board_counts;
-	struct half_counts counts;
-	char *half;
+	const struct acquisition *a = board->acquisition;
+	const struct source_info *info = source_info(board->source);
 
-	if (!a || !acquisition_done(a))
-		return -EAGAIN;
-	counts = (struct half_counts){
+	*ret_counts = (struct half_counts){
 		.blocks_read = atomic_load(&a->stats.blocks) +
 			       atomic_load(&a->stats.blocks_refused),
 		.blocks_repeated = atomic_load(&a->stats.blocks_repeated),
 		.bytes_read = atomic_load(&a->stats.bytes),
 		.bytes_skipped = atomic_load(&source_stats(board->source)->bytes_skipped) -
 				 board->skipped_before,
+		.has_whole_blocks = info->whole_blocks,
 	};
-	if (!board->aborted && source_board_counters(board->source, &board_counts) == 0) {
-		counts.board_known = true;
-		counts.board_generated = board_counts.blocks_generated;
-		counts.board_sent = board_counts.blocks_sent;
-		counts.board_dropped = board_counts.blocks_dropped;
-	}
+	/* Rounded up: what is no whole block is a flaw as well. */
+	if (info->whole_blocks)
+		ret_counts->blocks_skipped = (ret_counts->bytes_skipped + info->block_bytes - 1) /
+					     info->block_bytes;
+	(void)snprintf(ret_counts->reason, sizeof(ret_counts->reason), "%.*s", HALF_REASON_MAX - 1,
+		       a->reason.text);
+}
+
+static void ask_board(struct board *board, struct half_counts *counts)
+{
+	struct source_board_counters c;
+
+	if (source_board_counters(board->source, &c) < 0)
+		return;
+	counts->board_known = true;
+	counts->board_generated = c.blocks_generated;
+	counts->board_sent = c.blocks_sent;
+	counts->board_dropped = c.blocks_dropped;
+	counts->board_has_causes = c.has_causes;
+	counts->board_overflow = c.dropped_overflow;
+	counts->board_link = c.dropped_link;
+	counts->board_stop = c.dropped_stop;
+	counts->board_stall_ns = c.stall_ns;
+	(void)snprintf(counts->board_flaw, sizeof(counts->board_flaw), "%s", c.flaw);
+}
+
+int board_collect(struct board *board, uint32_t *ret_scan, char **ret_half)
+{
+	struct acquisition *a = board->acquisition;
+	struct half_counts counts;
+	char *half;
+
+	if (!a || !acquisition_done(a))
+		return -EAGAIN;
+	read_counts(board, &counts);
+	ask_board(board, &counts);
 	half = half_encode_board(a->tally, board->id, a->plan->scan,
 				 board->aborted ? SCAN_ABORTED : SCAN_DONE, &counts);
 	if (!half)

@@ -34,10 +34,11 @@ struct board_config {
 	char source[SOURCE_SPEC_MAX];
 	unsigned int framing;
 	uint32_t sector;
-	int32_t node; /* NODE_ANY: the reader runs where it likes */
+	int32_t node; /* NODE_ANY: the board's own, where its driver tells it; else any */
 	uint32_t depth;
 	double frames_per_s;
 	uint64_t loops;
+	struct source_device_args device;
 };
 
 /* What is the same for all boards of the daemon. */
@@ -73,6 +74,8 @@ uint32_t board_scan(const struct board *board);
 bool board_turns(const struct board *board, uint64_t *ret_turns);
 /* What the ring's memory lacks; "" when nothing. */
 const char *board_note(const struct board *board);
+/* NUMA node of its ring and threads, NODE_ANY when it has none. */
+int board_node(const struct board *board);
 
 /* Takes a plan: opens an outlet to each of its aggregators. -EBUSY: still in another scan. */
 int board_arm(struct board *board, const struct scan_plan *plan, struct sluice_error *reterr);

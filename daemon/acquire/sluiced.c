@@ -158,7 +158,7 @@ static int describe_board(const struct daemon *d, unsigned int i, struct member_
 		d->config.common.server, "sector", board_sector(d->board[i]), "name", info->name,
 		"framing", board_framings[d->config.board[i].framing], "scan_columns",
 		(json_int_t)info->scan_columns, "scan_rows", (json_int_t)info->scan_rows, "frames",
-		(json_int_t)info->frames, "node", d->config.board[i].node, "run_frames",
+		(json_int_t)info->frames, "node", board_node(d->board[i]), "run_frames",
 		d->config.common.run_frames, "geometry", geometry_to_json(&info->geometry));
 	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	int ret = text && strlen(text) < sizeof(entry->info) ? 0 : -ENOMEM;

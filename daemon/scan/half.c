@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <base/error.h>
+#include <base/text.h>
 #include <scan/half.h>
 #include <scan/json.h>
 #include <scan/tally.h>
@@ -44,12 +46,39 @@ static json_t *loss_to_json(const struct tally *tally, enum sluice_loss cause,
 	return json_pack("{s:I, s:o}", "blocks", (json_int_t)blocks, "ranges", ranges);
 }
 
+/* A board may count to where JSON's integers do not reach. */
+static json_t *count_to_json(uint64_t count)
+{
+	return json_integer(count > INT64_MAX ? INT64_MAX : (json_int_t)count);
+}
+
+static json_t *text_to_json(const char *text)
+{
+	json_t *string = json_string(text);
+
+	/* It may have been cut within a character. */
+	return string ? string : json_string("(no UTF-8)");
+}
+
 static json_t *board_counts_to_json(const struct half_counts *c)
 {
+	json_t *board;
+
 	if (!c->board_known)
 		return json_null();
-	return json_pack("{s:I, s:I, s:I}", "generated", (json_int_t)c->board_generated, "sent",
-			 (json_int_t)c->board_sent, "dropped", (json_int_t)c->board_dropped);
+	board = json_pack("{s:o, s:o, s:o, s:o}", "generated", count_to_json(c->board_generated),
+			  "sent", count_to_json(c->board_sent), "dropped",
+			  count_to_json(c->board_dropped), "stall_ns",
+			  count_to_json(c->board_stall_ns));
+	if (c->board_has_causes)
+		(void)json_object_set_new(board, "dropped_by",
+					  json_pack("{s:o, s:o, s:o}", "overflow",
+						    count_to_json(c->board_overflow), "link",
+						    count_to_json(c->board_link), "stop",
+						    count_to_json(c->board_stop)));
+	if (c->board_flaw[0] != '\0')
+		(void)json_object_set_new(board, "flaw", text_to_json(c->board_flaw));
+	return board;
 }
 
 char *half_encode_board(const struct tally *tally, const char *id, uint32_t scan,
@@ -69,17 +98,21 @@ char *half_encode_board(const struct tally *tally, const char *id, uint32_t scan
 			(void)json_object_set_new(lost, loss_name((enum sluice_loss)cause), one);
 	}
 	root = json_pack(
-		"{s:i, s:s, s:s, s:I, s:i, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o}",
+		"{s:i, s:s, s:s, s:I, s:i, s:s, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o}",
 		"schema_version", HALF_SCHEMA_VERSION, "kind", "board", "id", id, "scan",
 		(json_int_t)scan, "sector", tally->sector, "state", scan_state_name(state),
-		"frames_expected", (json_int_t)tally->frames, "delivered", (json_int_t)delivered,
-		"lost", lost, "ranges_omitted", (json_int_t)omitted, "blocks_read",
+		"reason", text_to_json(counts->reason), "frames_expected",
+		(json_int_t)tally->frames, "delivered", (json_int_t)delivered, "lost", lost,
+		"ranges_omitted", (json_int_t)omitted, "blocks_read",
 		(json_int_t)counts->blocks_read, "blocks_repeated",
 		(json_int_t)counts->blocks_repeated, "bytes_read", (json_int_t)counts->bytes_read,
 		"bytes_skipped", (json_int_t)counts->bytes_skipped, "board",
 		board_counts_to_json(counts));
 	if (!root)
 		return NULL;
+	if (counts->has_whole_blocks)
+		(void)json_object_set_new(root, "blocks_skipped",
+					  count_to_json(counts->blocks_skipped));
 	text = json_dumps(root, JSON_COMPACT);
 	json_decref(root);
 	return text;
@@ -169,6 +202,38 @@ static int lost_from_json(const json_t *root, struct half_board *half, struct sl
 	return 0;
 }
 
+static void text_from_json(const json_t *root, const char *key, char *ret_text, size_t size)
+{
+	(void)snprintf(ret_text, size, "%s", json_string_value(json_object_get(root, key)) ?: "");
+	text_one_line(ret_text);
+}
+
+/* What a board that is asked for its counters says. */
+static int board_from_json(const json_t *board, struct half_counts *c, struct sluice_error *reterr)
+{
+	const struct json_range any = { 0, INT64_MAX };
+	const json_t *causes = json_object_get(board, "dropped_by");
+	int ret = json_get_u64(board, "generated", any, &c->board_generated, reterr);
+
+	c->board_known = true;
+	if (ret == 0)
+		ret = json_get_u64(board, "sent", any, &c->board_sent, reterr);
+	if (ret == 0)
+		ret = json_get_u64(board, "dropped", any, &c->board_dropped, reterr);
+	if (ret == 0)
+		ret = json_get_u64(board, "stall_ns", any, &c->board_stall_ns, reterr);
+	text_from_json(board, "flaw", c->board_flaw, sizeof(c->board_flaw));
+	if (ret < 0 || !json_is_object(causes))
+		return ret;
+	c->board_has_causes = true;
+	ret = json_get_u64(causes, "overflow", any, &c->board_overflow, reterr);
+	if (ret == 0)
+		ret = json_get_u64(causes, "link", any, &c->board_link, reterr);
+	if (ret == 0)
+		ret = json_get_u64(causes, "stop", any, &c->board_stop, reterr);
+	return ret;
+}
+
 int half_decode_board(const json_t *root, struct half_board *ret_half, struct sluice_error *reterr)
 {
 	const struct json_range any = { 0, INT64_MAX }, frames = { 1, PLAN_FRAMES_MAX };
@@ -195,16 +260,14 @@ int half_decode_board(const json_t *root, struct half_board *ret_half, struct sl
 		ret = json_get_u64(root, row[i].key, row[i].range, row[i].ret, reterr);
 	if (ret == 0)
 		ret = lost_from_json(root, &h, reterr);
-	if (ret == 0 && json_is_object(board)) {
-		h.counts.board_known = true;
-		ret = json_get_u64(board, "generated", any, &h.counts.board_generated, reterr);
-		if (ret == 0)
-			ret = json_get_u64(board, "sent", any, &h.counts.board_sent, reterr);
-		if (ret == 0)
-			ret = json_get_u64(board, "dropped", any, &h.counts.board_dropped, reterr);
-	}
+	if (ret == 0 && json_is_object(board))
+		ret = board_from_json(board, &h.counts, reterr);
+	h.counts.has_whole_blocks = json_object_get(root, "blocks_skipped") != NULL;
+	if (ret == 0 && h.counts.has_whole_blocks)
+		ret = json_get_u64(root, "blocks_skipped", any, &h.counts.blocks_skipped, reterr);
 	if (ret < 0)
 		return ret;
+	text_from_json(root, "reason", h.counts.reason, sizeof(h.counts.reason));
 	h.sector = (uint16_t)sector;
 	h.aborted = strcmp(json_string_value(json_object_get(root, "state")) ?: "",
 			   scan_state_name(SCAN_ABORTED)) == 0;

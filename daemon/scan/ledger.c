@@ -173,6 +173,48 @@ static uint8_t *count_missing(const struct account *a)
 	return missing;
 }
 
+/* Only of a scan that was read to its end do all numbers have to agree. */
+static bool was_read_whole(const struct half_board *b)
+{
+	return b->counts.reason[0] == '\0' &&
+	       b->lost[SLUICE_LOSS_CUT] + b->lost[SLUICE_LOSS_STALL] + b->lost[SLUICE_LOSS_READ] +
+			       b->lost[SLUICE_LOSS_ABORT] ==
+		       0;
+}
+
+/* The board's counters among themselves and against what its daemon found. */
+static void reconcile(const struct half_board *b, const char *id, struct ledger *l)
+{
+	const struct half_counts *c = &b->counts;
+	uint64_t found = c->blocks_read;
+
+	if (!c->board_known || !was_read_whole(b))
+		return;
+	if (c->board_flaw[0] != '\0')
+		disagree(l, "board %s: its counter %s", id, c->board_flaw);
+	if (c->board_generated != c->board_sent + c->board_dropped)
+		disagree(l,
+			 "board %s says %" PRIu64 " blocks were made, but %" PRIu64
+			 " sent and %" PRIu64 " dropped",
+			 id, c->board_generated, c->board_sent, c->board_dropped);
+	if (c->board_generated != b->frames_expected)
+		disagree(l, "board %s says %" PRIu64 " blocks were made, the scan has %" PRIu64, id,
+			 c->board_generated, b->frames_expected);
+	if (c->has_whole_blocks)
+		found += c->blocks_repeated + c->blocks_skipped;
+	else if (c->bytes_skipped > 0)
+		return; /* there may have been any number of blocks in them */
+	if (c->board_sent != found)
+		disagree(l,
+			 "board %s says it sent %" PRIu64 " blocks, its daemon read %" PRIu64
+			 " (%" PRIu64 " twice, %" PRIu64 " broken)",
+			 id, c->board_sent, found, c->blocks_repeated, c->blocks_skipped);
+	if (b->lost[SLUICE_LOSS_GAP] > c->board_dropped + c->blocks_skipped)
+		disagree(l,
+			 "board %s says it dropped %" PRIu64 " blocks, but %" PRIu64 " never came",
+			 id, c->board_dropped, b->lost[SLUICE_LOSS_GAP]);
+}
+
 static void check_sectors(const struct account *a, struct ledger *l)
 {
 	for (unsigned int s = 0; s < l->sectors; s++) {
@@ -183,6 +225,7 @@ static void check_sectors(const struct account *a, struct ledger *l)
 
 		sector->expected = b->frames_expected;
 		sector->delivered = b->delivered;
+		sector->counts = b->counts;
 		memcpy(sector->lost, b->lost, sizeof(sector->lost));
 		for (unsigned int c = 0; c < SLUICE_LOSS_COUNT; c++)
 			lost += b->lost[c];
@@ -199,16 +242,7 @@ static void check_sectors(const struct account *a, struct ledger *l)
 				 "sector %u: board %s says %" PRIu64
 				 " blocks are delivered, the consumers committed %" PRIu64,
 				 s, id, b->delivered, a->consumer_blocks[s]);
-		/* Only where nothing was cut short does each block sent have to be read. */
-		if (b->counts.board_known && b->counts.bytes_skipped == 0 &&
-		    b->lost[SLUICE_LOSS_CUT] + b->lost[SLUICE_LOSS_STALL] +
-				    b->lost[SLUICE_LOSS_READ] + b->lost[SLUICE_LOSS_ABORT] ==
-			    0 &&
-		    b->counts.board_sent != b->counts.blocks_read)
-			disagree(l,
-				 "board %s says it sent %" PRIu64
-				 " blocks, its daemon read %" PRIu64,
-				 id, b->counts.board_sent, b->counts.blocks_read);
+		reconcile(b, id, l);
 	}
 }
 
@@ -382,6 +416,7 @@ static int sector_from_json(const json_t *element, uint64_t frames_expected,
 		return ret;
 	ret_sector->expected = half.frames_expected;
 	ret_sector->delivered = half.delivered;
+	ret_sector->counts = half.counts;
 	memcpy(ret_sector->lost, half.lost, sizeof(half.lost));
 	return 0;
 }

@@ -50,11 +50,22 @@ unsigned int tally_fate(const struct tally *tally, uint64_t frame);
 /* Any thread: blocks lost so far for @cause. */
 uint64_t tally_lost(const struct tally *tally, enum sluice_loss cause);
 
+enum {
+	HALF_REASON_MAX = 256,
+	HALF_FLAW_MAX = 96
+};
+
 struct half_counts {
 	uint64_t blocks_read; /* the first copy of each */
 	uint64_t blocks_repeated, bytes_read, bytes_skipped;
-	uint64_t board_generated, board_sent, board_dropped; /* valid if board_known */
-	bool board_known;
+	uint64_t blocks_skipped; /* the same as bytes_skipped, valid if has_whole_blocks */
+	/* The board's own, valid if board_known. */
+	uint64_t board_generated, board_sent, board_dropped, board_stall_ns;
+	uint64_t board_overflow, board_link, board_stop; /* of those dropped, if board_has_causes */
+	char board_flaw[HALF_FLAW_MAX]; /* a counter that went back; "" when none did */
+	char reason[HALF_REASON_MAX];   /* why it was not read to its end; "" when it was */
+	bool has_whole_blocks;          /* the source gives nothing but whole blocks */
+	bool board_known, board_has_causes;
 };
 
 /* A board's half: expected, delivered, lost per cause with frame ranges, counters. */
@@ -78,6 +89,7 @@ struct ledger_range {
 
 struct ledger_sector {
 	uint64_t expected, delivered, lost[SLUICE_LOSS_COUNT];
+	struct half_counts counts; /* what its board and its reader counted */
 };
 
 struct ledger {

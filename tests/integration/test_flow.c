@@ -248,6 +248,27 @@ static void check_what_is_served(const struct flow *flow)
 	check_served(flow, "counter0", "/metrics", counter);
 }
 
+/* What boards dropped themselves, in the ledger and in the table. */
+static void check_what_the_boards_say(const struct flow *flow, const struct ledger *ledger)
+{
+	static const uint64_t dropped[SECTORS - 1] = { 1, 5, 1 };
+	char *table = flow_read(flow, "arm.out");
+
+	for (unsigned int s = 0; s < SECTORS - 1; s++) {
+		const struct half_counts *c = &ledger->sector[s].counts;
+
+		assert_true(c->board_known);
+		assert_int_equal(c->board_generated, FRAMES);
+		assert_int_equal(c->board_dropped, dropped[s]);
+		assert_int_equal(c->board_sent, FRAMES - dropped[s]);
+		assert_string_equal(c->reason, "");
+	}
+	assert_string_equal(ledger->sector[3].counts.reason, "the stream ended before the scan");
+	assert_non_null(strstr(table, "gap 5 (dropped by the board: 5)\n"));
+	assert_non_null(strstr(table, "ended early: the stream ended before the scan\n"));
+	free(table);
+}
+
 static void every_lost_frame_is_named_with_its_cause(void **state)
 {
 	const struct flow_boards boards = {
@@ -280,6 +301,7 @@ static void every_lost_frame_is_named_with_its_cause(void **state)
 	check_lost(flow, 2, "gap", "[[33,1]]");
 	check_lost(flow, 3, "gap", "[[33,1]]");
 	check_lost(flow, 3, "cut", "[[50,13]]");
+	check_what_the_boards_say(flow, &ledger);
 	check_what_is_served(flow);
 	whole_masks(mask);
 	mask[33] = 0;

@@ -100,6 +100,12 @@ int source_reap(struct source *source, uint64_t timeout_ns, struct source_fill *
 	return 0;
 }
 
+const char *source_explain(const struct source *source, int error)
+{
+	(void)source;
+	return error == -EIO ? "the board failed; mend it" : "?";
+}
+
 void source_interrupt(struct source *source)
 {
 	atomic_store(&((struct rig *)source)->interrupted, true);

@@ -201,10 +201,13 @@ static void how_it_ended_names_what_is_missing(void **state)
 	static const struct {
 		enum source_end end;
 		enum sluice_loss cause;
+		const char *reason;
 	} ends[] = {
-		{ SOURCE_END_COMPLETE, SLUICE_LOSS_GAP },  { SOURCE_END_CUT, SLUICE_LOSS_CUT },
-		{ SOURCE_END_STALL, SLUICE_LOSS_STALL },   { SOURCE_END_READ, SLUICE_LOSS_READ },
-		{ SOURCE_END_STOPPED, SLUICE_LOSS_ABORT },
+		{ SOURCE_END_COMPLETE, SLUICE_LOSS_GAP, "" },
+		{ SOURCE_END_CUT, SLUICE_LOSS_CUT, "the stream ended before the scan" },
+		{ SOURCE_END_STALL, SLUICE_LOSS_STALL, "nothing came for 1000 ms" },
+		{ SOURCE_END_READ, SLUICE_LOSS_READ, "reading failed: the board failed; mend it" },
+		{ SOURCE_END_STOPPED, SLUICE_LOSS_ABORT, "aborted" },
 	};
 	struct rig *rig = *state;
 
@@ -217,6 +220,7 @@ static void how_it_ended_names_what_is_missing(void **state)
 		rig_expect_whole(rig);
 		rig_expect_fate(rig, 0, 6, TALLY_DELIVERED);
 		rig_expect_fate(rig, 6, 14, TALLY_LOST + ends[i].cause);
+		assert_string_equal(rig->acquisition->reason.text, ends[i].reason);
 		assert_int_equal(rig->aggregator[0].run[4].voids, 1);
 		assert_int_equal(rig->aggregator[0].ends, 1);
 		rig_close(rig);

@@ -77,7 +77,48 @@ static void a_boards_half_is_read_back(void **state)
 	assert_int_equal(half.counts.board_generated, 100);
 	assert_int_equal(half.counts.board_sent, 95);
 	assert_int_equal(half.counts.board_dropped, 5);
+	assert_false(half.counts.board_has_causes);
+	assert_false(half.counts.has_whole_blocks);
+	assert_string_equal(half.counts.reason, "");
 	json_decref(root);
+}
+
+/* A board of our driver, whose scan failed: all that its half can hold. */
+static void counters_by_cause_and_a_reason_are_read_back(void **state)
+{
+	struct half_counts told = counts;
+	struct tally *tally = example_tally();
+	struct half_board half;
+	json_t *root;
+	char *text;
+
+	(void)state;
+	told.has_whole_blocks = true;
+	told.blocks_skipped = 2;
+	told.board_has_causes = true;
+	told.board_overflow = 1;
+	told.board_link = 3;
+	told.board_stop = 1;
+	told.board_stall_ns = UINT64_MAX; /* beyond what JSON holds */
+	(void)strcpy(told.board_flaw, "blocks_in went from 5 to 3");
+	(void)strcpy(told.reason, "reading failed: the detector's link went down");
+	text = half_encode_board(tally, "b", 1, SCAN_DONE, &told);
+	root = json_loads(text, 0, NULL);
+	assert_int_equal(half_decode_board(root, &half, NULL), 0);
+	told.board_stall_ns = INT64_MAX;
+	assert_memory_equal(&half.counts, &told, sizeof(told));
+	json_decref(root);
+	free(text);
+	/* A text that was cut within a character is still told of. */
+	(void)strcpy(told.reason, "reading failed: caf\xc3");
+	text = half_encode_board(tally, "b", 1, SCAN_DONE, &told);
+	assert_non_null(text);
+	root = json_loads(text, 0, NULL);
+	assert_int_equal(half_decode_board(root, &half, NULL), 0);
+	assert_true(half.counts.reason[0] != '\0');
+	json_decref(root);
+	free(text);
+	tally_close(tally);
 }
 
 static void losses_are_told_with_their_ranges(void **state)
@@ -197,6 +238,12 @@ static void a_board_that_says_nonsense_is_refused(void **state)
 	board_refused("board", "{}", "generated");
 	board_refused("board", "{\"generated\":1}", "sent");
 	board_refused("board", "{\"generated\":1,\"sent\":1,\"dropped\":-1}", "dropped");
+	board_refused("board", "{\"generated\":1,\"sent\":1,\"dropped\":0}", "stall_ns");
+	board_refused("board",
+		      "{\"generated\":1,\"sent\":1,\"dropped\":0,\"stall_ns\":0,"
+		      "\"dropped_by\":{\"overflow\":0,\"link\":0.5}}",
+		      "link");
+	board_refused("blocks_skipped", "-1", "blocks_skipped");
 	board_refused("lost", "[]", "lost");
 	board_refused("lost", "{\"bad luck\":{}}", "bad luck");
 	board_refused("lost", "{\"none\":{\"blocks\":1,\"ranges\":[[0,1]]}}", "none");
@@ -252,6 +299,7 @@ int main(void)
 {
 	const struct CMUnitTest suite[] = {
 		cmocka_unit_test(a_boards_half_is_read_back),
+		cmocka_unit_test(counters_by_cause_and_a_reason_are_read_back),
 		cmocka_unit_test(losses_are_told_with_their_ranges),
 		cmocka_unit_test(a_board_without_counters_says_so),
 		cmocka_unit_test(ranges_beyond_the_limit_are_counted),

@@ -14,86 +14,7 @@
 #include <scan/ledger.h>
 #include <sluice/error.h>
 
-enum {
-	SECTORS = 2,
-	FRAMES = 40,
-	VALUE_MAX = 1 << 20, /* what a directory takes as one value */
-};
-
-/* A scan of two boards and two consumers, before it is written down. */
-struct scan {
-	struct scan_plan plan;
-	struct tally *tally[SECTORS];
-	struct half_counts counts[SECTORS];
-	struct half_consumer consumer[2];
-	enum scan_state state;
-};
-
-/* Frames 3 ... 4 are lost in sector 0 only; frame 9 in both. */
-static void scan_open(struct scan *s)
-{
-	*s = (struct scan){ .state = SCAN_DONE };
-	s->plan = (struct scan_plan){ .scan = 7,
-				      .epoch = 1,
-				      .scan_columns = FRAMES,
-				      .scan_rows = 1,
-				      .frames_per_position = 1,
-				      .frames_expected = FRAMES,
-				      .run_frames = 16,
-				      .board_count = SECTORS,
-				      .aggregator_count = 1,
-				      .consumer_count = 2 };
-	(void)strcpy(s->plan.consumer[0].id, "node0");
-	(void)strcpy(s->plan.consumer[1].id, "node1");
-	for (unsigned int i = 0; i < SECTORS; i++) {
-		(void)snprintf(s->plan.board[i].id, SLUICE_WIRE_NAME_MAX, "server/board%u", i);
-		s->plan.board[i].sector = (uint16_t)i;
-		assert_int_equal(tally_open((uint16_t)i, FRAMES, &s->tally[i]), 0);
-		(void)tally_set(s->tally[i], 9, 1, TALLY_LOST + SLUICE_LOSS_CRC);
-		s->counts[i] = (struct half_counts){ .board_known = true,
-						     .blocks_read = i == 0 ? FRAMES - 2 : FRAMES,
-						     .board_sent = i == 0 ? FRAMES - 2 : FRAMES };
-	}
-	(void)tally_set(s->tally[0], 3, 2, TALLY_LOST + SLUICE_LOSS_GAP);
-	for (unsigned int i = 0; i < SECTORS; i++)
-		(void)tally_set(s->tally[i], 0, FRAMES, TALLY_DELIVERED);
-	/* Node 0 got run 0, node 1 the others. */
-	s->consumer[0] = (struct half_consumer){
-		.scan = 7, .blocks = { 13, 15 }, .frames = 15, .frames_incomplete = 2, .events = 100
-	};
-	s->consumer[1] = (struct half_consumer){
-		.scan = 7, .blocks = { 24, 24 }, .frames = 24, .events = 50
-	};
-}
-
-static void scan_close(struct scan *s)
-{
-	for (unsigned int i = 0; i < SECTORS; i++)
-		tally_close(s->tally[i]);
-}
-
-static int work_out(const struct scan *s, struct ledger *ret_ledger, char **ret_json)
-{
-	struct sluice_error error = { "" };
-	struct ledger_half half[4];
-	int ret;
-
-	for (unsigned int i = 0; i < SECTORS; i++) {
-		half[i] = (struct ledger_half){ s->plan.board[i].id,
-						half_encode_board(s->tally[i], s->plan.board[i].id,
-								  7, s->state, &s->counts[i]) };
-		half[SECTORS + i] = (struct ledger_half){
-			s->plan.consumer[i].id,
-			half_encode_consumer(&s->consumer[i], s->plan.consumer[i].id)
-		};
-	}
-	ret = ledger_close(&s->plan, half, 4, ret_ledger, ret_json, &error);
-	if (ret < 0)
-		print_message("%s\n", error.text);
-	for (unsigned int i = 0; i < 4; i++)
-		free((char *)half[i].json);
-	return ret;
-}
+#include "ledger_fixture.h"
 
 static void a_ledger_closes_when_all_agree(void **state)
 {
@@ -177,25 +98,6 @@ static void an_aborted_scan_closes_as_aborted(void **state)
 	scan_close(&s);
 }
 
-/* Works out @s, which must fail, for the reason that @words tell. */
-static void expect_open(const struct scan *s, const char *const words[4])
-{
-	struct ledger ledger, again;
-	char *json;
-
-	assert_int_equal(work_out(s, &ledger, &json), 0);
-	assert_false(ledger.closed);
-	assert_int_equal(ledger.state, SCAN_FAILED);
-	for (unsigned int i = 0; i < 4 && words[i]; i++) {
-		if (!strstr(ledger.why, words[i]))
-			fail_msg("\"%s\" has no \"%s\"", ledger.why, words[i]);
-	}
-	assert_int_equal(ledger_decode(json, &again, NULL), 0);
-	assert_false(again.closed);
-	assert_string_equal(again.why, ledger.why);
-	free(json);
-}
-
 static void a_frame_that_nobody_accounts_for_is_named(void **state)
 {
 	struct scan s;
@@ -232,30 +134,6 @@ static void blocks_that_the_consumers_lack_are_named(void **state)
 	scan_open(&s);
 	s.consumer[1].blocks[1]--;
 	expect_open(&s, (const char *const[4]){ "sector 1", "server/board1", "39", "38" });
-	scan_close(&s);
-}
-
-static void blocks_that_the_board_sent_and_nobody_read_are_named(void **state)
-{
-	struct ledger ledger;
-	struct scan s;
-	char *json;
-
-	(void)state;
-	scan_open(&s);
-	s.counts[1].board_sent++;
-	expect_open(&s, (const char *const[4]){ "server/board1", "sent 41", "read 40" });
-	/* Where bytes were skipped they may have been in them. */
-	s.counts[1].bytes_skipped = 1;
-	assert_int_equal(work_out(&s, &ledger, &json), 0);
-	assert_true(ledger.closed);
-	free(json);
-	/* Where the scan was cut short they were not read to the end. */
-	s.counts[1].bytes_skipped = 0;
-	s.counts[1].board_known = false;
-	assert_int_equal(work_out(&s, &ledger, &json), 0);
-	assert_true(ledger.closed);
-	free(json);
 	scan_close(&s);
 }
 
@@ -531,7 +409,6 @@ int main(void)
 		cmocka_unit_test(a_frame_that_nobody_accounts_for_is_named),
 		cmocka_unit_test(a_board_with_another_number_of_frames_is_named),
 		cmocka_unit_test(blocks_that_the_consumers_lack_are_named),
-		cmocka_unit_test(blocks_that_the_board_sent_and_nobody_read_are_named),
 		cmocka_unit_test(frames_that_the_consumers_lack_are_named),
 		cmocka_unit_test(incomplete_frames_that_are_not_marked_are_named),
 		cmocka_unit_test(a_half_that_is_missing_is_named),

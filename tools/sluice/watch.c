@@ -185,6 +185,28 @@ static int get_ledger(struct client *client, const struct scan_plan *plan, char 
 				 : ledger_from_members(client, plan, ret_json, reterr);
 }
 
+static void print_dropped(const struct half_counts *c)
+{
+	const struct {
+		const char *name;
+		uint64_t blocks;
+	} cause[] = { { "overflow", c->board_overflow },
+		      { "link", c->board_link },
+		      { "stop", c->board_stop } };
+	const char *comma = "";
+
+	(void)printf(" (dropped by the board:");
+	if (!c->board_has_causes)
+		(void)printf(" %" PRIu64, c->board_dropped);
+	for (unsigned int i = 0; c->board_has_causes && i < sizeof(cause) / sizeof(cause[0]); i++) {
+		if (cause[i].blocks == 0)
+			continue;
+		(void)printf("%s %s %" PRIu64, comma, cause[i].name, cause[i].blocks);
+		comma = ",";
+	}
+	(void)printf(")");
+}
+
 static void print_causes(const struct ledger_sector *sector)
 {
 	for (unsigned int c = 1; c < SLUICE_LOSS_COUNT; c++) {
@@ -192,7 +214,11 @@ static void print_causes(const struct ledger_sector *sector)
 			(void)printf(" %s %" PRIu64, loss_name((enum sluice_loss)c),
 				     sector->lost[c]);
 	}
+	if (sector->counts.board_known && sector->counts.board_dropped > 0)
+		print_dropped(&sector->counts);
 	(void)printf("\n");
+	if (sector->counts.reason[0] != '\0')
+		(void)printf("%-7s ended early: %s\n", "", sector->counts.reason);
 }
 
 static void print_table(const struct scan_plan *plan, const struct ledger *l)
