@@ -14,6 +14,7 @@ static const struct subcommand {
 	{ "arm", sluice_arm, "plan a scan, arm every member, start it" },
 	{ "watch", sluice_watch, "follow a scan to its ledger" },
 	{ "status", sluice_status, "list every member and its state" },
+	{ "list", sluice_list, "list the readout boards of this host" },
 	{ "abort", sluice_abort, "end a scan now" },
 };
 

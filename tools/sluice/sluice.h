@@ -17,6 +17,7 @@ int sluice_arm(int argc, char **argv);
 int sluice_watch(int argc, char **argv);
 int sluice_status(int argc, char **argv);
 int sluice_abort(int argc, char **argv);
+int sluice_list(int argc, char **argv);
 
 struct watch_args {
 	const char *ledger; /* file the ledger is written to, or NULL */
