@@ -64,7 +64,7 @@ function(sluice_vm name)
 	endforeach()
 	add_test(NAME ${name} COMMAND ${SLUICE_VM_TOOLS}/session run --build=${CMAKE_BINARY_DIR}
 		--out=${out} --script ${arg_SCRIPT} ${words})
-	math(EXPR timeout "${arg_DEADLINE} + 120")
+	math(EXPR timeout "${arg_DEADLINE} + 180")
 	sluice_register(${name} vm ${timeout} OFF)
 	set_tests_properties(${name} PROPERTIES FIXTURES_SETUP ${name}
 		FIXTURES_REQUIRED "vm_fetch;${arg_NEEDS}")
