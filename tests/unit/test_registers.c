@@ -48,8 +48,7 @@ enum {
 
 static const char *const pattern[PATTERNS] = {
 	[SECTION] = "^/\\* [0-9]\\.[0-9] ",
-	[REGISTER] = "^#define (FW_[A-Z0-9_]+)[ ]+0x([0-9a-f]{3})u /\\*|"
-		     "^#define (FW_[A-Z0-9_]+)[ ]+0x([0-9a-f]{3})u$",
+	[REGISTER] = "^#define (FW_[A-Z0-9_]+)[ ]+0x([0-9a-f]{3})u( /\\*|$)",
 	[FLAG] = "^#define FW_[A-Z0-9_]+[ ]+0x([0-9a-f]{8}u|[0-9a-f]{16}ull)( |$)",
 	[HEXADECIMAL] = "0x",
 };
@@ -57,13 +56,12 @@ static const char *const pattern[PATTERNS] = {
 static void take_register(const char *line, const regmatch_t *m, bool wide, struct registers *all)
 {
 	struct reg *const r = &all->reg[all->count];
-	const int name = m[1].rm_so >= 0 ? 1 : 3;
 
 	assert_true(all->count < REGISTERS_MAX);
-	(void)snprintf(r->name, sizeof(r->name), "%.*s", (int)(m[name].rm_eo - m[name].rm_so),
-		       line + m[name].rm_so);
-	assert_int_equal(strlen(r->name), m[name].rm_eo - m[name].rm_so);
-	r->offset = (uint32_t)strtoul(line + m[name + 1].rm_so, NULL, 16);
+	(void)snprintf(r->name, sizeof(r->name), "%.*s", (int)(m[1].rm_eo - m[1].rm_so),
+		       line + m[1].rm_so);
+	assert_int_equal(strlen(r->name), m[1].rm_eo - m[1].rm_so);
+	r->offset = (uint32_t)strtoul(line + m[2].rm_so, NULL, 16);
 	r->width = wide || strstr(line, "/* 64 bit") ? 8 : 4;
 	all->count++;
 }
@@ -84,12 +82,12 @@ static void read_header(struct registers *ret_all)
 		assert_int_equal(regcomp(&form[i], pattern[i], REG_EXTENDED), 0);
 	memset(ret_all, 0, sizeof(*ret_all));
 	while (fgets(line, sizeof(line), in)) {
-		regmatch_t m[5];
+		regmatch_t m[3];
 
 		line[strcspn(line, "\n")] = '\0';
 		if (regexec(&form[SECTION], line, 0, NULL, 0) == 0)
 			wide = strstr(line, ". 64 bit") != NULL;
-		else if (regexec(&form[REGISTER], line, 5, m, 0) == 0)
+		else if (regexec(&form[REGISTER], line, 3, m, 0) == 0)
 			take_register(line, m, wide, ret_all);
 		else if (strncmp(line, "#define ", 8) == 0 &&
 			 regexec(&form[FLAG], line, 0, NULL, 0) != 0 &&
