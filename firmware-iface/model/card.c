@@ -45,7 +45,8 @@ static bool args_ok(const struct card_args *args)
 	       power_of_two(args->completion_max, 4, CARD_RING_MAX) && args->chain_max >= 1 &&
 	       args->chain_max <= args->desc_max && args->buffer_blocks >= 1 &&
 	       args->buffer_blocks <= CARD_BUFFER_MAX && args->frames_per_s >= 0.0 &&
-	       (!args->live || args->frames_per_s > 0.0);
+	       (!args->live || args->frames_per_s > 0.0) &&
+	       (!args->faults || fault_fits(args->faults, FAULT_CARD, NULL) == 0);
 }
 
 static void publish_identity(struct card *card)
@@ -136,6 +137,29 @@ void card_reset(struct card *card)
 	card_publish(card);
 }
 
+/* Registers that only power-on sets. */
+static void power_on(struct card *card)
+{
+	for (uint32_t offset = 0; offset < HOST_REGISTERS; offset += 4)
+		card_set(card, offset, 0);
+	card->gone = false;
+	card->hung = false;
+	card->commanded = false;
+	card_reset(card);
+	publish_identity(card);
+}
+
+/* What befalls a block that is in the buffer is decided when it leaves it. */
+static void sort_faults(struct card *card)
+{
+	const struct fault_list *all = &card->faults;
+
+	card->block_faults.count = 0;
+	for (unsigned int i = 0; i < all->count; i++)
+		if (all->entry[i].kind == FAULT_CORRUPT || all->entry[i].kind == FAULT_BADHEADER)
+			card->block_faults.entry[card->block_faults.count++] = all->entry[i];
+}
+
 int card_create(const struct card_args *args, uint64_t now_ns, struct card **ret_card)
 {
 	struct card *card;
@@ -156,10 +180,11 @@ int card_create(const struct card_args *args, uint64_t now_ns, struct card **ret
 		card_destroy(card);
 		return -ENOMEM;
 	}
-	for (uint32_t offset = 0; offset < HOST_REGISTERS; offset += 4)
-		card_set(card, offset, 0);
-	card_reset(card);
-	publish_identity(card);
+	if (args->faults)
+		card->faults = *args->faults;
+	card->args.faults = NULL;
+	sort_faults(card);
+	power_on(card);
 	*ret_card = card;
 	return 0;
 }
@@ -188,7 +213,7 @@ void card_doorbell(struct card *card, uint32_t number, uint64_t now_ns)
 		card_remove(card);
 		return;
 	}
-	if (number >= FW_DOORBELLS)
+	if (card->hung || number >= FW_DOORBELLS)
 		return;
 	if (number == FW_DOORBELL_COMMAND)
 		command_take(card);
@@ -203,7 +228,11 @@ uint64_t card_step(struct card *card, uint64_t now_ns)
 	card->now_ns = now_ns;
 	if (card->gone)
 		return next_ns;
-	for (unsigned int i = 0; went && i < CARD_STEP_BLOCKS; i++) {
+	if (card->hung) {
+		card_publish(card);
+		return next_ns;
+	}
+	for (unsigned int i = 0; went && !card->gone && i < CARD_STEP_BLOCKS; i++) {
 		went = card->state == FW_STATE_RUNNING && input_take(card);
 		if (card->state == FW_STATE_RUNNING || card->state == FW_STATE_STOPPING)
 			went |= engine_move(card);
@@ -228,4 +257,34 @@ void card_report(const struct card *card, struct card_report *ret_report)
 	ret_report->sector = card->args.sector;
 	ret_report->state = card->state;
 	ret_report->fault = card->fault;
+}
+
+bool card_fault_at(const struct card *card, enum fault_kind kind, uint64_t at, uint32_t *ret_value)
+{
+	return card->faults.count > 0 &&
+	       fault_at(&card->faults, kind, card->args.sector, at, ret_value);
+}
+
+int card_fault(struct card *card, const char *order, struct sluice_error *reterr)
+{
+	const unsigned int before = card->faults.count;
+	int ret = fault_add(&card->faults, order, reterr);
+
+	if (ret == 0)
+		ret = fault_fits(&card->faults, FAULT_CARD, reterr);
+	if (ret < 0)
+		card->faults.count = before;
+	sort_faults(card);
+	return ret;
+}
+
+void card_repair(struct card *card, uint64_t now_ns)
+{
+	card->now_ns = now_ns;
+	card->faults.count = 0;
+	sort_faults(card);
+	/* A board that waited for ever at a frame waits no longer. */
+	card->input.held_ns = 0;
+	if (card->gone || card->hung)
+		power_on(card);
 }

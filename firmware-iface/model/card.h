@@ -29,6 +29,7 @@
 
 struct card;
 struct fault_list;
+struct sluice_error;
 struct truth;
 
 enum {
@@ -62,6 +63,7 @@ struct card_args {
 	void *host_ctx;
 	void *registers;     /* FW_REGISTERS_BYTES, aligned to 8; the card's and the host's */
 	struct truth *truth; /* of the detector; may be NULL */
+	const struct fault_list *faults; /* from the start on; copied; may be NULL */
 	uint64_t serial;
 	uint32_t desc_max, completion_max; /* powers of two, 4 ... CARD_RING_MAX */
 	uint32_t chain_max;                /* 1 ... desc_max */
@@ -84,7 +86,7 @@ struct card_report {
 	uint64_t frames_wanted; /* of the last scan */
 };
 
-/* -EINVAL: a number that cannot be, or no detector. -ENOMEM. */
+/* -EINVAL: a number or a fault that cannot be, or no detector. -ENOMEM. */
 int card_create(const struct card_args *args, uint64_t now_ns, struct card **ret_card);
 void card_destroy(struct card *card);
 
@@ -98,7 +100,15 @@ uint64_t card_step(struct card *card, uint64_t now_ns);
 
 void card_report(const struct card *card, struct card_report *ret_report);
 
-/* The card is pulled out: registers read all ones, and nothing is written any more. */
+/*
+ * Faults, at any time. Frames and chunks count within a scan, so that an order holds for each scan
+ * until card_repair().
+ */
+/* Adds @order, if it is one for the card's sector. As fault_add(); -EINVAL: not of a card. */
+int card_fault(struct card *card, const char *order, struct sluice_error *reterr);
+/* Pulls the card out: registers read all ones, and nothing is written any more. */
 void card_remove(struct card *card);
+/* Forgets all faults. A card that is gone or hangs is there again, as at power-on. */
+void card_repair(struct card *card, uint64_t now_ns);
 
 #endif /* MODEL_CARD_H */

@@ -26,6 +26,7 @@ static enum fw_answer judge_scan(struct card *card)
 	card->run = (struct batch_run){ .model = card->args.source[source],
 					.scan = scan,
 					.number = number,
+					.faults = &card->block_faults,
 					.sector = card->args.sector,
 					.framing = BATCH_SLUICE };
 	card->run_frames = card_get(card, FW_RUN_FRAMES);
@@ -120,12 +121,30 @@ static void obey(struct card *card, uint16_t sequence, uint32_t command)
 	command_answer(card, sequence, answer);
 }
 
+/* Whether a fault keeps @command from being heard. */
+static bool hangs(struct card *card, uint32_t command)
+{
+	uint32_t hang = 0;
+
+	if (!card_fault_at(card, FAULT_HANG, 0, &hang))
+		return false;
+	if (command == FW_COMMAND_STOP || command == FW_COMMAND_ABORT)
+		card->hung = hang >= FAULT_HANG_RESET;
+	else if (command == FW_COMMAND_RESET && hang >= FAULT_HANG_RESET)
+		card->hung = true;
+	else
+		return false;
+	return true;
+}
+
 void command_take(struct card *card)
 {
 	const uint32_t word = card_get(card, FW_COMMAND);
 	const uint16_t sequence = (uint16_t)(word >> 16);
 
 	if (card->commanded && sequence == card->sequence)
+		return;
+	if (hangs(card, word & 0xffff))
 		return;
 	card->commanded = true;
 	card->sequence = sequence;

@@ -42,16 +42,23 @@ void engine_read_tail(struct card *card)
 	r->desc_tail = tail;
 }
 
+/* The number of the chain at hand, as faults count them. */
+static uint64_t chunk(const struct card *card)
+{
+	return card->rings.chains - 1;
+}
+
 /* Writes a completion for the chain at hand. -EFAULT. */
 static int write_completion(struct card *card, enum fw_status status, uint32_t blocks)
 {
+	const bool wrong = card_fault_at(card, FAULT_LENGTH, chunk(card), NULL);
 	const struct card_host_ops *host = card->args.host;
 	struct card_rings *r = &card->rings;
 	const uint64_t entry = r->completions & ((UINT64_C(1) << r->completion_order) - 1);
 	const uint64_t address = r->completion_address + entry * sizeof(struct fw_completion);
 	const struct fw_completion c = {
 		.first_frame = sluice_le64(blocks > 0 ? card->chain.first_frame : 0),
-		.bytes = sluice_le32(blocks * card->block_bytes),
+		.bytes = sluice_le32(blocks * card->block_bytes + wrong),
 		.blocks = sluice_le32(blocks),
 		.tag = sluice_le16(card->chain.tag),
 		.status = sluice_le16((uint16_t)status),
@@ -99,18 +106,28 @@ void engine_fail(struct card *card, enum fw_fault fault)
 		interrupt_event(card);
 }
 
+/* The completion, as often as the faults let it be written. -EFAULT. */
+static int announce(struct card *card, enum fw_status status, uint32_t blocks)
+{
+	const bool twice = card_fault_at(card, FAULT_TWICE, chunk(card), NULL);
+	const int ret = write_completion(card, status, blocks);
+
+	return ret == 0 && twice ? write_completion(card, status, blocks) : ret;
+}
+
 /* Gives the chain at hand back. @state: what the board is in after it. */
 static void complete(struct card *card, enum fw_status status, enum fw_state state)
 {
 	struct card_chain *chain = &card->chain;
-	const uint32_t blocks = chain->blocks;
+	const bool lost = card_fault_at(card, FAULT_LOST, chunk(card), NULL);
+	const uint32_t blocks = lost ? 0 : chain->blocks;
 	const uint64_t bytes = (uint64_t)blocks * card->block_bytes;
 
 	/* Counters first: a host that saw the completion finds the account closed. */
 	card->counters.blocks_out += blocks;
 	card->counters.bytes_out += bytes;
 	card_publish(card);
-	if (write_completion(card, status, blocks) < 0) {
+	if (!lost && announce(card, status, blocks) < 0) {
 		card->counters.blocks_out -= blocks;
 		card->counters.bytes_out -= bytes;
 		engine_fail(card, FW_FAULT_DMA);
@@ -120,7 +137,8 @@ static void complete(struct card *card, enum fw_status status, enum fw_state sta
 	card->report.bytes += bytes;
 	chain->pieces = 0;
 	chain->blocks = 0;
-	interrupt_note(card, status != FW_STATUS_FULL);
+	if (!lost)
+		interrupt_note(card, status != FW_STATUS_FULL);
 	/* Idle means that no DMA comes: only after the last write. */
 	if (state != card->state)
 		card_end_scan(card, state);
@@ -203,6 +221,10 @@ static bool take_chain(struct card *card)
 		engine_fail(card, fault);
 		return false;
 	}
+	if (card_fault_at(card, FAULT_DESCRIPTOR, chunk(card), NULL)) {
+		engine_fail(card, FW_FAULT_DESCRIPTOR);
+		return false;
+	}
 	/* A completion counts bytes in 32 bits. */
 	if (chain->room > UINT32_MAX)
 		chain->room = UINT32_MAX;
@@ -244,6 +266,7 @@ static int put_block(struct card *card)
 	struct card_chain *chain = &card->chain;
 	const struct card_block block = in->block[in->first];
 	struct batch *batch = &card->batch;
+	uint32_t jump = 0;
 
 	batch_reset(batch);
 	batch_add(batch, &card->run, block.frame, block.exposed_ns);
@@ -254,6 +277,8 @@ static int put_block(struct card *card)
 		if (ret < 0)
 			return ret;
 	}
+	if (card_fault_at(card, FAULT_JUMP, block.frame, &jump))
+		card->counters.blocks_out += jump;
 	in->first = (in->first + 1) % card->args.buffer_blocks;
 	in->count--;
 	if (chain->blocks == 0)
@@ -282,6 +307,22 @@ static void complete_if_full(struct card *card, uint64_t frame)
 		complete(card, FW_STATUS_FULL, card->state);
 }
 
+/* Faults in the middle of a chunk. Returns whether there was one. */
+static bool fails_in_chunk(struct card *card)
+{
+	if (card->chain.blocks != 1)
+		return false;
+	if (card_fault_at(card, FAULT_GONE, chunk(card), NULL))
+		card_remove(card);
+	else if (card_fault_at(card, FAULT_DMA, chunk(card), NULL))
+		engine_fail(card, FW_FAULT_DMA);
+	else if (card_fault_at(card, FAULT_INTERNAL, chunk(card), NULL))
+		engine_fail(card, FW_FAULT_INTERNAL);
+	else
+		return false;
+	return true;
+}
+
 bool engine_move(struct card *card)
 {
 	struct card_input *in = &card->input;
@@ -303,7 +344,7 @@ bool engine_move(struct card *card)
 	}
 	if (put_block(card) < 0)
 		engine_fail(card, FW_FAULT_DMA);
-	else
+	else if (!fails_in_chunk(card))
 		complete_if_full(card, frame);
 	return true;
 }

@@ -17,6 +17,8 @@ void input_start(struct card *card)
 	in->start_ns = card->now_ns;
 	in->paused_ns = 0;
 	in->stalled = false;
+	in->held_frame = UINT64_MAX;
+	in->held_ns = 0;
 }
 
 bool input_ended(const struct card *card)
@@ -76,6 +78,11 @@ static void take_one(struct card *card)
 	const uint64_t frame = in->next_frame++;
 
 	card->counters.blocks_in++;
+	if (card_fault_at(card, FAULT_DROP, frame, NULL)) {
+		card->counters.dropped_link++;
+		card->counters.link_crc_errors++;
+		return;
+	}
 	if (in->count == card->args.buffer_blocks) {
 		card->counters.dropped_overflow++;
 		return;
@@ -87,6 +94,32 @@ static void take_one(struct card *card)
 	in->count++;
 	if (in->count > card->counters.high_water)
 		card->counters.high_water = in->count;
+}
+
+/* Whether a fault keeps the next frame back. */
+static bool held(struct card *card)
+{
+	struct card_input *in = &card->input;
+	uint32_t ms = 0;
+
+	if (in->held_frame != in->next_frame &&
+	    card_fault_at(card, FAULT_STALL, in->next_frame, &ms)) {
+		in->held_frame = in->next_frame;
+		in->held_ns = ms == 0 ? UINT64_MAX : card->now_ns + ms * NS_PER_MS;
+		in->paused_ns += ms * NS_PER_MS;
+	}
+	return in->held_frame == in->next_frame && card->now_ns < in->held_ns;
+}
+
+/* Whether the detector's link goes down before the next frame; the card has failed then. */
+static bool link_down(struct card *card)
+{
+	if (!card_fault_at(card, FAULT_LINK, card->input.next_frame, NULL))
+		return false;
+	card->lanes_up = 0;
+	card->counters.lane_errors++;
+	engine_fail(card, FW_FAULT_LINK);
+	return true;
 }
 
 bool input_take(struct card *card)
@@ -103,8 +136,10 @@ bool input_take(struct card *card)
 		}
 		input_stall_end(card);
 		/* What the stall put off may not be due yet. */
-		if (!frame_due(card))
+		if (!frame_due(card) || held(card))
 			break;
+		if (link_down(card))
+			return true;
 		take_one(card);
 		taken++;
 	}
@@ -115,8 +150,11 @@ uint64_t input_next_ns(const struct card *card)
 {
 	const struct card_input *in = &card->input;
 
-	if (card->state != FW_STATE_RUNNING || input_ended(card) || in->stalled ||
-	    card->args.frames_per_s <= 0.0)
+	if (card->state != FW_STATE_RUNNING || input_ended(card) || in->stalled)
+		return UINT64_MAX;
+	if (in->held_frame == in->next_frame && card->now_ns < in->held_ns)
+		return in->held_ns;
+	if (card->args.frames_per_s <= 0.0)
 		return UINT64_MAX;
 	return frame_ns(card, in->next_frame);
 }

@@ -33,6 +33,8 @@ struct card_input {
 	uint64_t start_ns;   /* RUN */
 	uint64_t paused_ns;  /* since then, all pauses together */
 	bool stalled;        /* by a full buffer */
+	uint64_t held_frame; /* the fault before this one has had its time; UINT64_MAX: none */
+	uint64_t held_ns;    /* until then nothing comes */
 	uint64_t stalled_ns; /* counted up to here */
 };
 
@@ -76,6 +78,7 @@ struct card_interrupts {
 	uint32_t waiting;  /* completions since the last interrupt */
 	uint64_t first_ns; /* when the first of them was written */
 	bool urgent;
+	uint64_t chunk; /* of the last of them */
 };
 
 struct card {
@@ -84,7 +87,7 @@ struct card {
 	uint64_t reset_ns;
 	enum fw_state state;
 	enum fw_fault fault;
-	bool gone;
+	bool gone, hung;
 	bool commanded; /* @sequence is that of the last command taken */
 	uint16_t sequence;
 	bool stop_waits; /* STOP is to be answered, with @stop_sequence */
@@ -100,6 +103,8 @@ struct card {
 	struct card_interrupts interrupts;
 	struct card_report report;
 	struct batch batch;
+	struct fault_list faults;
+	struct fault_list block_faults; /* those of a block on its way out */
 };
 
 /* Registers; @offset is one of registers.h. */
@@ -133,6 +138,8 @@ static inline void card_set64(struct card *card, uint32_t offset, uint64_t value
 	__atomic_store_n(reg, htole64(value), __ATOMIC_RELEASE);
 }
 
+/* Whether @kind befalls @at, a frame or a chunk. */
+bool card_fault_at(const struct card *card, enum fault_kind kind, uint64_t at, uint32_t *ret_value);
 /* As at power-on, but for what only power-on does. */
 void card_reset(struct card *card);
 void card_publish(struct card *card);

@@ -30,6 +30,7 @@ void interrupt_note(struct card *card, bool urgent)
 	if (i->waiting < UINT32_MAX)
 		i->waiting++;
 	i->urgent |= urgent;
+	i->chunk = card->rings.chains - 1;
 }
 
 static uint64_t deadline_ns(const struct card *card)
@@ -44,17 +45,21 @@ static uint64_t deadline_ns(const struct card *card)
 void interrupt_raise_due(struct card *card)
 {
 	struct card_interrupts *i = &card->interrupts;
+	bool silent;
 
 	if (i->waiting == 0 || card_get(card, FW_INTERRUPT_MODE) != FW_INTERRUPT_ON)
 		return;
 	if (!i->urgent && i->waiting < card_get(card, FW_COALESCE_COUNT) &&
 	    card->now_ns < deadline_ns(card))
 		return;
+	silent = card_fault_at(card, FAULT_SILENT, i->chunk, NULL);
 	*i = (struct card_interrupts){ 0 };
 	card->counters.interrupts++;
 	card->report.interrupts++;
 	card_set64(card, FW_INTERRUPTS, card->counters.interrupts);
-	card->args.host->raise(card->args.host_ctx, FW_VECTOR_COMPLETION);
+	/* The card has raised it; it is lost on its way. */
+	if (!silent)
+		card->args.host->raise(card->args.host_ctx, FW_VECTOR_COMPLETION);
 }
 
 uint64_t interrupt_next_ns(const struct card *card)

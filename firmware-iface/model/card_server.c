@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 #include <model/card_server.h>
 
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <base/clock.h>
 #include <base/error.h>
+#include <base/parse.h>
+#include <model/control.h>
 #include <model/guest.h>
 #include <model/ivshmem.h>
 
 enum {
 	POLLED_EACH = 1 + FW_DOORBELLS, /* socket and doorbells of a card */
+	POLLED_CARDS = 1 + CONTROL_FDS, /* where those of cards begin */
+	POLLED_MAX = POLLED_CARDS + SLUICE_SECTORS_MAX * POLLED_EACH,
 };
 
 /* How often the guest's memory is looked for. */
@@ -37,6 +44,7 @@ struct card_server {
 	uint64_t guest_deadline_ns; /* UINT64_MAX: nobody has come yet */
 	struct slot slot[SLUICE_SECTORS_MAX];
 	unsigned int slots;
+	struct control control;
 	int stop_fd; /* readable from card_server_stop() on; never read */
 };
 
@@ -95,6 +103,83 @@ static int open_slot(struct card_server *server, const struct card_server_card *
 	return 0;
 }
 
+static int report_line(const struct slot *slot, char *dst, size_t size)
+{
+	struct card_report r;
+
+	card_report(slot->card, &r);
+	return snprintf(
+		dst, size,
+		"{\"kind\":\"card\",\"sector\":%u,\"state\":%d,\"fault\":%d,\"scans\":%" PRIu64
+		",\"blocks\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"completions\":%" PRIu64
+		",\"interrupts\":%" PRIu64 ",\"descriptors\":%" PRIu64 ",\"copy_bytes\":%" PRIu64
+		",\"copy_ns\":%" PRIu64 "}\n",
+		r.sector, (int)r.state, (int)r.fault, r.scans, r.blocks, r.bytes, r.completions,
+		r.interrupts, r.descriptors, slot->copy_bytes, slot->copy_ns);
+}
+
+/* Whether @text, a sector or nothing, means @slot. -EINVAL. */
+static int means(const struct slot *slot, const char *text)
+{
+	struct card_report r;
+	uint64_t sector;
+
+	if (*text == '\0')
+		return 1;
+	if (parse_u64(text, 0, SLUICE_SECTORS_MAX - 1, &sector) < 0)
+		return -EINVAL;
+	card_report(slot->card, &r);
+	return r.sector == sector;
+}
+
+static int obey_for(struct slot *slot, const char *verb, const char *what,
+		    struct sluice_error *reterr)
+{
+	int ret;
+
+	if (strcmp(verb, "fault") == 0)
+		return card_fault(slot->card, what, reterr);
+	ret = means(slot, what);
+	if (ret < 0 || (strcmp(verb, "repair") != 0 && strcmp(verb, "remove") != 0))
+		return error_set(reterr, -EINVAL,
+				 "\"%s %s\"; allowed: fault [SECTOR/]KIND=WHAT, repair [SECTOR], "
+				 "remove [SECTOR], report",
+				 verb, what);
+	if (ret == 1 && strcmp(verb, "repair") == 0)
+		card_repair(slot->card, now_ns());
+	else if (ret == 1)
+		card_remove(slot->card);
+	return 0;
+}
+
+static void obey(void *ctx, const char *line, char *answer, size_t size)
+{
+	struct card_server *server = ctx;
+	struct sluice_error error = { "" };
+	const char *what = strchr(line, ' ');
+	char verb[16] = "";
+	int ret = 0;
+	size_t at = 0;
+
+	if (!what)
+		what = line + strlen(line);
+	(void)snprintf(verb, sizeof(verb), "%.*s", (int)(what - line), line);
+	what += *what == ' ';
+	for (unsigned int i = 0; ret == 0 && i < server->slots; i++) {
+		if (strcmp(line, "report") == 0 && at < size)
+			at += (size_t)report_line(&server->slot[i], answer + at, size - at);
+		else
+			ret = obey_for(&server->slot[i], verb, what, &error);
+	}
+	if (at >= size)
+		ret = error_set(&error, -ENOSPC, "report: longer than %d bytes",
+				CONTROL_ANSWER_MAX);
+	if (ret < 0)
+		(void)snprintf(answer, size, "error %s", error.text);
+	else
+		(void)snprintf(answer + at, size - at, "ok");
+}
+
 int card_server_open(const struct card_server_args *args, struct card_server **ret_server,
 		     struct sluice_error *reterr)
 {
@@ -118,6 +203,10 @@ int card_server_open(const struct card_server_args *args, struct card_server **r
 	ret = guest_init(&server->guest, args->memory, reterr);
 	for (unsigned int i = 0; ret == 0 && i < args->card_count; i++)
 		ret = open_slot(server, &args->cards[i], reterr);
+	server->control.obey = obey;
+	server->control.ctx = server;
+	if (ret == 0 && args->control)
+		ret = control_open(&server->control, args->control, reterr);
 	if (ret < 0)
 		goto err_close;
 	*ret_server = server;
@@ -136,6 +225,7 @@ void card_server_close(struct card_server *server)
 		card_destroy(server->slot[i].card);
 		ivshmem_close(&server->slot[i].iv);
 	}
+	control_close(&server->control);
 	guest_fini(&server->guest);
 	if (server->stop_fd >= 0)
 		(void)close(server->stop_fd);
@@ -244,9 +334,10 @@ static int wait(struct card_server *server, struct pollfd *fds)
 {
 	uint64_t next_ns = UINT64_MAX, left_ns;
 	struct timespec ts;
-	unsigned int count = 1;
+	unsigned int count = POLLED_CARDS;
 
 	fds[0] = (struct pollfd){ .fd = server->stop_fd, .events = POLLIN };
+	control_watch(&server->control, &fds[1]);
 	if (!server->guest_there && server->guest_deadline_ns != UINT64_MAX)
 		next_ns = now_ns() + MEMORY_LOOK_NS;
 	for (unsigned int i = 0; i < server->slots; i++) {
@@ -272,7 +363,7 @@ static int wait(struct card_server *server, struct pollfd *fds)
 
 int card_server_run(struct card_server *server, struct sluice_error *reterr)
 {
-	struct pollfd fds[1 + SLUICE_SECTORS_MAX * POLLED_EACH];
+	struct pollfd fds[POLLED_MAX];
 	int ret = 0;
 
 	while (ret == 0 && !all_left(server)) {
@@ -283,11 +374,12 @@ int card_server_run(struct card_server *server, struct sluice_error *reterr)
 		}
 		if (ret < 0)
 			break;
+		control_attend(&server->control, &fds[1]);
 		ret = look_for_memory(server, reterr);
 		for (unsigned int i = 0; ret == 0 && i < server->slots; i++) {
 			struct slot *slot = &server->slot[i];
 
-			if (fds[1 + i * POLLED_EACH].revents != 0)
+			if (fds[POLLED_CARDS + i * POLLED_EACH].revents != 0)
 				ret = attend(slot, reterr);
 			if (slot->attached && !slot->left)
 				serve_slot(slot);

@@ -3,6 +3,12 @@
  * model/card_server.h - cards in a virtual machine: each behind its socket for QEMU's device
  * ivshmem-doorbell, all with the same guest's memory.
  *
+ * Orders, a line each (model/control.h); SECTOR may be left out, which means all:
+ *   fault [SECTOR/]KIND=WHAT   as model/fault.h
+ *   repair [SECTOR]            no faults any more; cards that are gone or hang are there again
+ *   remove [SECTOR]            pull the card out
+ *   report                     a line of JSON for each card
+ *
  * Ownership: card_server_open() gives, card_server_close() takes and removes the sockets; models,
  *            truth and paths must outlive it.
  * Threads:   card_server_run() on one; card_server_stop() from any, a signal handler too.
@@ -44,6 +50,7 @@ struct card_server_args {
 	const struct card_server_card *cards; /* copied; the paths are not */
 	unsigned int card_count;              /* 1 ... SLUICE_SECTORS_MAX */
 	char *memory;                         /* as guest_init(); taken apart */
+	const char *control;                  /* path of the socket for orders; NULL: none */
 	void (*report)(void *ctx, const struct card_server_scan *scan);
 	void *ctx;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 #include <model/fault.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -13,22 +14,41 @@ enum shape {
 	SHAPE_FRAMES,         /* FRAMES */
 	SHAPE_FRAME,          /* FRAME */
 	SHAPE_FRAME_MAYBE_MS, /* FRAME[:MS] */
-	SHAPE_FRAME_BYTES,    /* FRAME:BYTES */
+	SHAPE_FRAME_BYTES,    /* FRAME:BYTES, or as many blocks */
+	SHAPE_HANG,           /* a command */
 };
 
 static const struct {
 	const char *name;
 	enum shape shape;
+	unsigned int places; /* enum fault_place */
 	const char *allowed;
 } kinds[FAULT_KIND_COUNT] = {
-	[FAULT_DROP] = { "drop", SHAPE_FRAMES, "5,10-12 or every:N" },
-	[FAULT_CORRUPT] = { "corrupt", SHAPE_FRAMES, "5,10-12 or every:N" },
-	[FAULT_BADHEADER] = { "badheader", SHAPE_FRAMES, "5,10-12 or every:N" },
-	[FAULT_DUPLICATE] = { "duplicate", SHAPE_FRAMES, "5,10-12 or every:N" },
-	[FAULT_CUT] = { "cut", SHAPE_FRAME, "FRAME" },
-	[FAULT_STALL] = { "stall", SHAPE_FRAME_MAYBE_MS, "FRAME or FRAME:MS, MS up to 3600000" },
-	[FAULT_GARBAGE] = { "garbage", SHAPE_FRAME_BYTES, "FRAME:BYTES, BYTES up to 1048576" },
-	[FAULT_MISSING] = { "missing", SHAPE_FRAME_BYTES, "FRAME:BYTES, BYTES up to 1048576" },
+	[FAULT_DROP] = { "drop", SHAPE_FRAMES, FAULT_STREAM | FAULT_CARD, "5,10-12 or every:N" },
+	[FAULT_CORRUPT] = { "corrupt", SHAPE_FRAMES, FAULT_STREAM | FAULT_CARD,
+			    "5,10-12 or every:N" },
+	[FAULT_BADHEADER] = { "badheader", SHAPE_FRAMES, FAULT_STREAM | FAULT_CARD,
+			      "5,10-12 or every:N" },
+	[FAULT_DUPLICATE] = { "duplicate", SHAPE_FRAMES, FAULT_STREAM, "5,10-12 or every:N" },
+	[FAULT_CUT] = { "cut", SHAPE_FRAME, FAULT_STREAM, "FRAME" },
+	[FAULT_STALL] = { "stall", SHAPE_FRAME_MAYBE_MS, FAULT_STREAM | FAULT_CARD,
+			  "FRAME or FRAME:MS, MS up to 3600000" },
+	[FAULT_GARBAGE] = { "garbage", SHAPE_FRAME_BYTES, FAULT_STREAM,
+			    "FRAME:BYTES, BYTES up to 1048576" },
+	[FAULT_MISSING] = { "missing", SHAPE_FRAME_BYTES, FAULT_STREAM,
+			    "FRAME:BYTES, BYTES up to 1048576" },
+	[FAULT_LINK] = { "link", SHAPE_FRAME, FAULT_CARD, "FRAME" },
+	[FAULT_JUMP] = { "jump", SHAPE_FRAME_BYTES, FAULT_CARD,
+			 "FRAME:BLOCKS, BLOCKS up to 1048576" },
+	[FAULT_LENGTH] = { "length", SHAPE_FRAMES, FAULT_CARD, "5,10-12 or every:N" },
+	[FAULT_TWICE] = { "twice", SHAPE_FRAMES, FAULT_CARD, "5,10-12 or every:N" },
+	[FAULT_LOST] = { "lost", SHAPE_FRAMES, FAULT_CARD, "5,10-12 or every:N" },
+	[FAULT_SILENT] = { "silent", SHAPE_FRAMES, FAULT_CARD, "5,10-12 or every:N" },
+	[FAULT_DMA] = { "dma", SHAPE_FRAMES, FAULT_CARD, "5,10-12 or every:N" },
+	[FAULT_INTERNAL] = { "internal", SHAPE_FRAMES, FAULT_CARD, "5,10-12 or every:N" },
+	[FAULT_DESCRIPTOR] = { "descriptor", SHAPE_FRAMES, FAULT_CARD, "5,10-12 or every:N" },
+	[FAULT_GONE] = { "gone", SHAPE_FRAMES, FAULT_CARD, "5,10-12 or every:N" },
+	[FAULT_HANG] = { "hang", SHAPE_HANG, FAULT_CARD, "stop or reset" },
 };
 
 static int parse_frame(const char *s, uint64_t *ret_frame)
@@ -109,6 +129,28 @@ static int add_frame(struct fault_list *list, struct fault_entry entry, char *te
 	return push(list, &entry);
 }
 
+static int add_hang(struct fault_list *list, struct fault_entry entry, const char *command)
+{
+	if (strcmp(command, "stop") == 0)
+		entry.value = FAULT_HANG_STOP;
+	else if (strcmp(command, "reset") == 0)
+		entry.value = FAULT_HANG_RESET;
+	else
+		return -EINVAL;
+	entry.last = UINT64_MAX;
+	return push(list, &entry);
+}
+
+/* "drop, corrupt, ...". */
+static void kind_names(char *dst, size_t size)
+{
+	size_t at = 0;
+
+	for (unsigned int k = 0; k < FAULT_KIND_COUNT && at < size; k++)
+		at += (size_t)snprintf(dst + at, size - at, "%s%s", k == 0 ? "" : ", ",
+				       kinds[k].name);
+}
+
 static int find_kind(const char *name, enum fault_kind *ret_kind)
 {
 	for (unsigned int k = 0; k < FAULT_KIND_COUNT; k++) {
@@ -145,7 +187,7 @@ int fault_add(struct fault_list *list, const char *order, struct sluice_error *r
 	const unsigned int count_before = list->count;
 	struct fault_entry entry = { 0 };
 	char copy[FAULT_TEXT_MAX];
-	char *text = copy, *what;
+	char *text = copy, *what, names[256];
 	int ret;
 
 	if (strlen(order) >= sizeof(copy))
@@ -159,13 +201,16 @@ int fault_add(struct fault_list *list, const char *order, struct sluice_error *r
 	if (ret < 0)
 		return error_set(reterr, ret, "fault \"%s\": sector: allowed: 0 ... %d", order,
 				 SLUICE_SECTORS_MAX - 1);
-	if (!what || find_kind(text, &entry.kind) < 0)
+	if (!what || find_kind(text, &entry.kind) < 0) {
+		kind_names(names, sizeof(names));
 		return error_set(reterr, -EINVAL,
-				 "fault \"%s\": allowed: [SECTOR/]KIND=..., KIND one of drop, "
-				 "corrupt, badheader, duplicate, cut, stall, garbage, missing",
-				 order);
+				 "fault \"%s\": allowed: [SECTOR/]KIND=..., KIND one of %s", order,
+				 names);
+	}
 	if (kinds[entry.kind].shape == SHAPE_FRAMES)
 		ret = add_frames(list, entry, what);
+	else if (kinds[entry.kind].shape == SHAPE_HANG)
+		ret = add_hang(list, entry, what);
 	else
 		ret = add_frame(list, entry, what, kinds[entry.kind].shape);
 	if (ret == 0)
@@ -174,8 +219,20 @@ int fault_add(struct fault_list *list, const char *order, struct sluice_error *r
 	if (ret == -ENOSPC)
 		return error_set(reterr, ret, "fault \"%s\": more than %d frames and ranges", order,
 				 FAULT_ENTRIES_MAX);
-	return error_set(reterr, ret, "fault \"%s\": allowed: %s=%s, frames 0 ... %d", order,
+	return error_set(reterr, ret, "fault \"%s\": allowed: %s=%s; numbers 0 ... %d", order,
 			 kinds[entry.kind].name, kinds[entry.kind].allowed, MODEL_FRAMES_MAX - 1);
+}
+
+int fault_fits(const struct fault_list *list, enum fault_place place, struct sluice_error *reterr)
+{
+	for (unsigned int i = 0; i < list->count; i++) {
+		const enum fault_kind kind = list->entry[i].kind;
+
+		if (!(kinds[kind].places & place))
+			return error_set(reterr, -EINVAL, "fault %s: not of a %s", kinds[kind].name,
+					 place == FAULT_CARD ? "card" : "socket or file");
+	}
+	return 0;
 }
 
 bool fault_at(const struct fault_list *list, enum fault_kind kind, uint16_t sector, uint64_t frame,

@@ -44,6 +44,7 @@ enum {
 	OPT_SECTOR,
 	OPT_CARD,
 	OPT_MEMORY,
+	OPT_CONTROL,
 	OPT_LIVE,
 	OPT_BUFFER,
 	OPT_DESCRIPTORS,
@@ -73,7 +74,7 @@ static const struct argp_option rows[] = {
 	{ "fault", OPT_FAULT, "[SECTOR/]KIND=WHAT", 0,
 	  "Do this wrong; may be given several times. drop, corrupt, "
 	  "badheader, duplicate: FRAMES, a list like 5,10-12 or every:N. cut: FRAME. stall: "
-	  "FRAME[:MS]. garbage, missing: FRAME:BYTES",
+	  "FRAME[:MS]. garbage, missing: FRAME:BYTES. A card has others: sluice-board(1)",
 	  2 },
 	{ NULL, 0, NULL, 0, "The detector (default: 4D Camera):", 3 },
 	{ "sectors", OPT_SECTORS, "N", 0, "Sectors of a frame, 1 ... 32 (default 4)", 3 },
@@ -95,6 +96,8 @@ static const struct argp_option rows[] = {
 	  "Unix socket for QEMU's device ivshmem-doorbell; {sector} as in --socket", 5 },
 	{ "memory", OPT_MEMORY, "FILE[,FILE...]", 0,
 	  "The guest's memory, in the order of its nodes, at most 2 GiB", 5 },
+	{ "control", OPT_CONTROL, "PATH", 0,
+	  "Unix socket for orders, a line each: fault ORDER, repair, remove, report", 5 },
 	{ "live", OPT_LIVE, NULL, 0,
 	  "The detector does not wait: what finds the buffer full is dropped; needs --rate", 5 },
 	{ "buffer", OPT_BUFFER, "N", 0, "Blocks that the card can hold (default 64)", 5 },
@@ -268,6 +271,9 @@ static error_t parse_card(int key, char *arg, struct argp_state *state)
 	case OPT_MEMORY:
 		o->memory = arg;
 		return 0;
+	case OPT_CONTROL:
+		o->control = arg;
+		return 0;
 	case OPT_LIVE:
 		o->live = true;
 		return 0;
@@ -377,8 +383,14 @@ static void finish_geometry(const struct parsing *p, struct sluice_geometry *ret
 
 static void finish_card(const struct argp_state *state, struct options *o)
 {
+	struct sluice_error error;
+
+	if (fault_fits(&o->faults, o->card ? FAULT_CARD : FAULT_STREAM, &error) < 0)
+		refuse(state, "%s", error.text);
 	if (o->card && !o->memory)
 		refuse(state, "--card: --memory is needed as well");
+	if (!o->card && (o->memory || o->control || o->live))
+		refuse(state, "--memory, --control, --live: --card is needed as well");
 	if (o->card && o->once)
 		refuse(state, "--once: a card ends when its guest does");
 	if (o->live && o->frames_per_s <= 0.0)

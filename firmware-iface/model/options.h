@@ -31,6 +31,7 @@ struct options {
 	uint32_t files;
 	const char *card; /* {sector} as in socket */
 	char *memory;     /* as guest_init() */
+	const char *control;
 	bool live;
 	uint32_t buffer_blocks;
 	uint32_t desc_max, chain_max, completion_max;

@@ -186,6 +186,7 @@ static int make_card(struct program *program, uint16_t sector, struct sluice_err
 		.card = { .source = { program->model, program->pattern[FW_SOURCE_COUNTER],
 				      program->pattern[FW_SOURCE_PRBS] },
 			  .truth = program->truth,
+			  .faults = &o->faults,
 			  .serial = o->serial + sector,
 			  .desc_max = o->desc_max,
 			  .completion_max = o->completion_max,
@@ -205,6 +206,7 @@ static int serve_cards(struct program *program, struct sluice_error *reterr)
 		.cards = program->card,
 		.card_count = program->places,
 		.memory = program->options.memory,
+		.control = program->options.control,
 		.report = on_scan,
 	};
 	struct card_server *server;

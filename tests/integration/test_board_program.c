@@ -267,14 +267,32 @@ static void a_scan_is_written_to_files(void **state)
 	size_is("data_scan0000000001_module0_dst0_file0.data", 165904);
 }
 
+/* A card waits for its guest as long as it takes, and leaves no socket. */
+static void a_card_waits_for_its_guest(void **state)
+{
+	static const char *const args[] = { "--card=card{sector}",  "--memory=ram", "--control=c",
+					    "--sectors-served=0,1", SMALL,          NULL };
+	struct process p;
+
+	(void)state;
+	start(&p, args);
+	listen_for(&p, "ready");
+	assert_int_equal(access("card0", F_OK), 0);
+	assert_int_equal(access("card1", F_OK), 0);
+	assert_int_equal(access("c", F_OK), 0);
+	assert_int_equal(kill(p.pid, SIGTERM), 0);
+	assert_int_equal(end_of(&p), 0);
+}
+
 static void bad_command_lines_say_what_is_allowed(void **state)
 {
 	static const struct {
 		const char *args[5];
 		const char *text;
 	} bad[] = {
-		{ { NULL }, "--socket or --write" },
-		{ { "--socket=a", "--write=b" }, "--socket or --write" },
+		{ { NULL }, "--socket, --write or --card" },
+		{ { "--socket=a", "--write=b" }, "--socket, --write or --card" },
+		{ { "--socket=a", "--card=b", "--memory=c" }, "--socket, --write or --card" },
 		{ { "--write=." }, "--scan is needed" },
 		{ { "--write=.", "--scan=0x4" }, "allowed: WxH" },
 		{ { "--socket=a", "--sector=4" }, "allowed: 0 ... 3" },
@@ -291,6 +309,19 @@ static void bad_command_lines_say_what_is_allowed(void **state)
 		{ { "--socket=a", "--distinct=0" }, "allowed: 1 ... 4096" },
 		{ { "--socket=a", "--fault=drop" }, "fault \"drop\"" },
 		{ { "--socket=a", "more" }, "\"more\"" },
+		{ { "--socket=a", "--fault=lost=1" }, "lost: not of a socket" },
+		{ { "--socket=a", "--live", "--rate=1" }, "--card is needed" },
+		{ { "--card=a" }, "--memory is needed" },
+		{ { "--card=a", "--memory=m", "--once" }, "--once" },
+		{ { "--card=a", "--memory=m", "--live" }, "--rate is needed" },
+		{ { "--card=a", "--memory=m", "--fault=cut=1" }, "cut: not of a card" },
+		{ { "--card=a", "--memory=m", "--sectors-served=0,1" }, "{sector}" },
+		{ { "--card=a", "--memory=m", "--descriptors=12" }, "a power of two" },
+		{ { "--card=a", "--memory=m", "--descriptors=2" }, "allowed: 4 ... 65536" },
+		{ { "--card=a", "--memory=m", "--completions=131072" }, "allowed: 4 ... 65536" },
+		{ { "--card=a", "--memory=m", "--descriptors=8", "--chain=9" },
+		  "allowed: 1 ... 8" },
+		{ { "--card=a", "--memory=m", "--buffer=0" }, "allowed: 1 ... 65536" },
 	};
 
 	(void)state;
@@ -314,6 +345,7 @@ int main(void)
 		in_folder(a_socket_in_use_is_refused_and_left_alone),
 		in_folder(a_killed_program_s_socket_is_taken_over),
 		in_folder(a_scan_is_written_to_files),
+		in_folder(a_card_waits_for_its_guest),
 		in_folder(bad_command_lines_say_what_is_allowed),
 	};
 
