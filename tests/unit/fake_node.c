@@ -106,11 +106,14 @@ static int do_stop(const struct sluice_uapi_stop *stop)
 
 static int do_run(void)
 {
+	char byte;
+
 	if (fake->run_errno)
 		return fail_with(fake->run_errno);
 	fake->runs++;
 	fake->order_broken |= !fake->armed;
 	fake->running = true;
+	fake->unread_at_run = recv(fake->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 	return 0;
 }
 

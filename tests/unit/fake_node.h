@@ -42,7 +42,8 @@ struct fake_node {
 	/* What it was told. */
 	struct sluice_uapi_scan scan;
 	unsigned int opens, arms, runs, drains, aborts, counts;
-	bool order_broken; /* a call came that was not due */
+	bool order_broken;  /* a call came that was not due */
+	bool unread_at_run; /* there was a packet that no read had taken */
 
 	/* Private. */
 	int fd, far;

@@ -118,6 +118,8 @@ static void test_the_order_of_calls(void **state)
 	source_fixture_post(&s->f);
 	assert_int_equal(source_fixture_reap(&s->f, WAIT_NS), 0);
 	assert_int_equal(s->node.runs, 1);
+	/* The reads were with the kernel by then. */
+	assert_false(s->node.unread_at_run);
 	source_fixture_run(&s->f);
 	assert_int_equal(s->node.runs, 1);
 	assert_int_equal(s->node.drains, 1);
