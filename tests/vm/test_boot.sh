@@ -8,8 +8,15 @@ set -euo pipefail
 vm=$SLUICE_SOURCE/tests/vm
 cache=$SLUICE_BUILD/vm/cache
 work=$(mktemp -d)
+# Processes to be ended should a test fail.
 killed=
-trap '[ -z "$killed" ] || kill -KILL "$killed" 2>/dev/null || true; rm -rf "$work"' EXIT
+qemu=
+clean_up() {
+	# shellcheck disable=SC2086 # two numbers, or fewer
+	kill -KILL $killed $qemu 2>/dev/null || true
+	rm -rf "$work"
+}
+trap clean_up EXIT
 
 fail() {
 	echo "FAILED: line ${BASH_LINENO[0]}: $*"
@@ -98,6 +105,7 @@ wait "$killed" 2>/dev/null || true
 killed=
 qemu_ended() { ! kill -0 "$qemu" 2>/dev/null; }
 within 20 qemu_ended || fail "QEMU, process $qemu, has outlived its run"
+qemu=
 wait "$hanging"
 status_is hangs 124
 grep -q 'not ended after 8 s' "$work/hangs.said" || fail "$(cat "$work/hangs.said")"
