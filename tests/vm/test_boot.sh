@@ -23,6 +23,8 @@ fail() {
 	exit 1
 }
 
+"$vm/fetch" --to "$cache" || exit $?
+
 # within SECONDS COMMAND...
 within() {
 	local end=$((SECONDS + $1))

@@ -13,6 +13,8 @@ fail() {
 	exit 1
 }
 
+"$vm/fetch" --to "$SLUICE_BUILD/vm/cache" || exit $?
+
 good() {
 	rm -rf "$work/out"
 	mkdir "$work/out"
@@ -135,6 +137,9 @@ grep -q 'cannot reach its mirror' "$work/said" || fail "$(cat "$work/said")"
 for left in "$work"/cache "$work"/cache.new; do
 	[ ! -e "$left" ] || fail "half a cache is left: $left"
 done
+fetch "$work/cache" 77
+grep -q 'within the last 3 minutes' "$work/said" || fail "$(cat "$work/said")"
+[ ! -s "$work/asked" ] || fail 'apt was asked again, at once'
 touch "$work/network"
-fetch "$work/cache" 1
+fetch "$work/other" 1
 grep -q 'cannot download' "$work/said" || fail "$(cat "$work/said")"
