@@ -114,7 +114,21 @@ static void reap(struct host *h)
 	}
 }
 
-/* The judge alone, against an expectation from the input. */
+/* Every sentence of interface 4.3 that a good completion keeps, in the widest numbers. */
+static int keeps_all(const struct fw_completion *c, const struct fw_expected *e)
+{
+	const uint64_t bytes = sluice_u32(c->bytes), blocks = sluice_u32(c->blocks);
+	const uint16_t status = sluice_u16(c->status);
+
+	return sluice_u16(c->tag) == e->tag && sluice_u32(c->scan) == e->scan &&
+	       sluice_u32(c->descriptors) == e->descriptors && bytes <= e->bytes &&
+	       blocks * e->block_bytes == bytes &&
+	       (status == FW_STATUS_END || status == FW_STATUS_STOPPED ||
+		(status == FW_STATUS_FULL && blocks > 0));
+}
+
+/* The judge alone, against an expectation from the input: it takes what keeps all, and only that.
+ */
 static void judge(const uint8_t *order)
 {
 	struct fw_completion c;
@@ -123,23 +137,14 @@ static void judge(const uint8_t *order)
 	int ret;
 
 	memcpy(&c, order + 4, sizeof(c));
-	e.tag = sluice_u16(c.tag);
+	e.tag = (uint16_t)(sluice_u16(c.tag) - order[2] / 2 % 4);
 	e.newest = (uint16_t)(e.tag + order[1]);
 	e.descriptors = order[2] % 2 ? sluice_u32(c.descriptors) : order[2];
 	e.bytes = order[3] * 256u;
 	ret = sluice_completion_errno(&c, &e, &last);
 	must(ret <= 0 && ret >= -4095);
-	if (ret < 0) {
-		must(last == -1);
-		return;
-	}
-	must(fw_completion_judge(&c, &e) == FW_VERDICT_GOOD);
-	must(sluice_u16(c.status) >= FW_STATUS_FULL && sluice_u16(c.status) <= FW_STATUS_STOPPED);
-	must(last == (sluice_u16(c.status) != FW_STATUS_FULL));
-	must(sluice_u32(c.bytes) <= e.bytes && sluice_u32(c.scan) == SCAN);
-	must(sluice_u32(c.bytes) / e.block_bytes == sluice_u32(c.blocks));
-	must(sluice_u32(c.bytes) % e.block_bytes == 0);
-	must(sluice_u32(c.blocks) > 0 || last);
+	must((ret == 0) == keeps_all(&c, &e));
+	must(last == (ret < 0 ? -1 : sluice_u16(c.status) != FW_STATUS_FULL));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
