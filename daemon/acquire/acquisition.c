@@ -7,6 +7,7 @@
 
 #include <base/clock.h>
 #include <base/error.h>
+#include <base/wake.h>
 
 #include "acquisition.h"
 
@@ -105,16 +106,10 @@ void acquisition_close(struct acquisition *acquisition)
 	free(a);
 }
 
-static void wake_reader(struct acquisition *a)
-{
-	/* Only fails when the counter is full, and then the reader is woken already. */
-	(void)!write(a->reader_wake, &(uint64_t){ 1 }, sizeof(uint64_t));
-}
-
 void acquisition_run(struct acquisition *acquisition)
 {
 	atomic_store(&acquisition->go, true);
-	wake_reader(acquisition);
+	wake_post(acquisition->reader_wake);
 }
 
 void acquisition_abort(struct acquisition *acquisition)
@@ -122,7 +117,7 @@ void acquisition_abort(struct acquisition *acquisition)
 	atomic_store(&acquisition->abort, true);
 	for (unsigned int i = 0; i < acquisition->outlet_count; i++)
 		outlet_hurry(acquisition->outlet[i], ABORT_NS);
-	wake_reader(acquisition);
+	wake_post(acquisition->reader_wake);
 }
 
 bool acquisition_done(const struct acquisition *acquisition)

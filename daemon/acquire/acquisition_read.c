@@ -14,28 +14,22 @@
 #include <unistd.h>
 
 #include <base/clock.h>
+#include <base/count.h>
 #include <base/error.h>
 #include <base/log.h>
+#include <base/wake.h>
 
 #include "acquisition.h"
 
 #define TICK_NS UINT64_C(50000000)
 
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	/* One writer: no locked instruction. */
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-			      memory_order_relaxed);
-}
-
 static void wait_for_wake(struct acquisition *a)
 {
 	struct pollfd fd = { .fd = a->reader_wake, .events = POLLIN };
-	uint64_t count;
 
-	add(&a->stats.turns, 1);
+	count_add(&a->stats.turns, 1);
 	if (poll(&fd, 1, ms_from_ns(TICK_NS)) > 0)
-		(void)!read(a->reader_wake, &count, sizeof(count));
+		wake_take(a->reader_wake);
 }
 
 static uint64_t run_first_frame(const struct acquisition *a, uint64_t run)
@@ -72,12 +66,12 @@ static struct parcel *get_parcel(struct acquisition *a, unsigned int holder)
 			a->stuck |= bit;
 			break;
 		}
-		add(&a->stats.waits_for_parcel, 1);
+		count_add(&a->stats.waits_for_parcel, 1);
 		wait_for_wake(a);
 	}
 	if (!(a->stuck & bit))
 		return parcel;
-	add(&a->stats.parcels_withheld, 1);
+	count_add(&a->stats.parcels_withheld, 1);
 	return NULL;
 }
 
@@ -130,10 +124,10 @@ static void advance_to(struct acquisition *a, uint64_t run, enum sluice_loss cau
 static void refuse(struct acquisition *a, uint64_t frame, unsigned int fate)
 {
 	if (fate != TALLY_UNSEEN && fate < TALLY_LOST) {
-		add(&a->stats.blocks_repeated, 1);
+		count_add(&a->stats.blocks_repeated, 1);
 		return;
 	}
-	add(&a->stats.blocks_refused, 1);
+	count_add(&a->stats.blocks_refused, 1);
 	if (fate == TALLY_UNSEEN)
 		lose_unseen(a, frame, frame + 1, SLUICE_LOSS_SEQUENCE);
 	else if (fate == TALLY_LOST + SLUICE_LOSS_GAP)
@@ -152,7 +146,7 @@ static bool admit(struct acquisition *a, const struct sluice_wire_block *block)
 	unsigned int fate;
 
 	if (frame >= a->plan->frames_expected) {
-		add(&a->stats.blocks_refused, 1);
+		count_add(&a->stats.blocks_refused, 1);
 		return false;
 	}
 	fate = tally_fate(a->tally, frame);
@@ -240,7 +234,7 @@ static uint32_t find_stretches(struct acquisition *a, struct chunk *chunk, uint3
 		kept++;
 	}
 	a->run = open_run;
-	add(&a->stats.blocks, kept);
+	count_add(&a->stats.blocks, kept);
 	return count;
 }
 
@@ -344,7 +338,7 @@ static void take_fill(struct acquisition *a, const struct source_fill *fill)
 
 	assert(a->posted > 0);
 	a->posted--;
-	add(&a->stats.bytes, fill->bytes_read);
+	count_add(&a->stats.bytes, fill->bytes_read);
 	if (fill->block_count == 0)
 		ring_untake(a->args.ring, chunk);
 	else
@@ -368,7 +362,7 @@ static void wait_for_chunk(struct acquisition *a, uint64_t *since_ns)
 		a->gave_up = true;
 		return;
 	}
-	add(&a->stats.waits_for_chunk, 1);
+	count_add(&a->stats.waits_for_chunk, 1);
 	wait_for_wake(a);
 }
 
@@ -380,7 +374,7 @@ static enum source_end read_all(struct acquisition *a)
 	int ret;
 
 	while (!a->gave_up) {
-		add(&a->stats.turns, 1);
+		count_add(&a->stats.turns, 1);
 		if (atomic_load(&a->abort))
 			source_interrupt(a->args.source);
 		post_free_chunks(a);
@@ -462,6 +456,6 @@ void *acquisition_reader(void *arg)
 	for (unsigned int i = 0; i < a->outlet_count; i++)
 		outlet_finish(a->outlet[i]);
 	atomic_store(&a->reader_done, true);
-	(void)!write(a->args.wake, &(uint64_t){ 1 }, sizeof(uint64_t));
+	wake_post(a->args.wake);
 	return NULL;
 }

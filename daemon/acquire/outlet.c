@@ -8,6 +8,7 @@
 
 #include <base/clock.h>
 #include <base/error.h>
+#include <base/wake.h>
 
 #include "outlet_state.h"
 
@@ -43,7 +44,7 @@ void outlet_push(struct outlet *outlet, struct parcel *parcel)
 	/* Sequentially consistent with the sender's store and last look before it sleeps. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_exchange(&outlet->asleep, false))
-		signal_fd(outlet->wake);
+		wake_post(outlet->wake);
 }
 
 void outlet_expect(struct outlet *outlet, const struct chunk *chunk, uint32_t parcels)
@@ -55,7 +56,7 @@ void outlet_finish(struct outlet *outlet)
 {
 	/* Release: pairs with the acquire in sender_done(); all was pushed before. */
 	atomic_store_explicit(&outlet->finishing, true, memory_order_release);
-	signal_fd(outlet->wake);
+	wake_post(outlet->wake);
 }
 
 /* ---- the control thread's side ------------------------------------------------------------- */
@@ -87,7 +88,7 @@ int outlet_wait_up(struct outlet *outlet, uint64_t deadline_ns, struct sluice_er
 void outlet_hurry(struct outlet *outlet, uint64_t ns)
 {
 	atomic_store(&outlet->give_up_ns, ns);
-	signal_fd(outlet->wake);
+	wake_post(outlet->wake);
 }
 
 bool outlet_done(const struct outlet *outlet)
@@ -196,7 +197,7 @@ void outlet_close(struct outlet *outlet)
 		return;
 	if (outlet->has_thread) {
 		atomic_store(&outlet->stop, true);
-		signal_fd(outlet->wake);
+		wake_post(outlet->wake);
 		(void)pthread_join(outlet->thread, NULL);
 	}
 	/* After this the transport reads no chunk any more. */

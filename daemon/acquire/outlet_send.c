@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include <base/clock.h>
+#include <base/count.h>
 #include <base/error.h>
 #include <base/log.h>
+#include <base/wake.h>
 
 #include "outlet_state.h"
 
@@ -30,20 +32,6 @@ static uint32_t queue_at(const struct parcel_queue *q, uint32_t i)
 	return q->slot[(q->head + i) % OUTLET_PARCELS];
 }
 
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	/* One writer: no locked instruction. */
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-			      memory_order_relaxed);
-}
-
-static void drain_fd(int fd)
-{
-	uint64_t count;
-
-	(void)!read(fd, &count, sizeof(count));
-}
-
 static void send_home(struct outlet *o, uint32_t index)
 {
 	struct parcel *p = &o->parcel[index];
@@ -58,7 +46,7 @@ static void send_home(struct outlet *o, uint32_t index)
 	}
 	pushed = spsc_push(&o->home, index);
 	assert(pushed);
-	signal_fd(o->args.reader_wake);
+	wake_post(o->args.reader_wake);
 }
 
 /* An acknowledged parcel goes home, or lingers until the transport lets go of it. */
@@ -112,8 +100,8 @@ static void take_rejects(struct outlet *o, const struct link_event *event)
 		    frame >= o->args.plan->frames_expected || cause == SLUICE_LOSS_NONE ||
 		    cause >= SLUICE_LOSS_COUNT || tally_fate(o->args.tally, frame) != TALLY_SEEN)
 			continue;
-		add(&o->stats.blocks_rejected,
-		    tally_set(o->args.tally, frame, 1, TALLY_LOST + cause));
+		count_add(&o->stats.blocks_rejected,
+			  tally_set(o->args.tally, frame, 1, TALLY_LOST + cause));
 	}
 }
 
@@ -132,7 +120,7 @@ static void take_ack(struct outlet *o, const struct link_event *event)
 
 			if (p->acked || p->run < first || p->run - first >= count)
 				continue;
-			add(&o->stats.blocks_acked, settle(o, p, TALLY_DELIVERED));
+			count_add(&o->stats.blocks_acked, settle(o, p, TALLY_DELIVERED));
 			p->acked = true;
 			atomic_store(&o->progress_ns, now_ns());
 		}
@@ -155,7 +143,7 @@ static void send_again(struct outlet *o, uint64_t first, uint64_t count)
 		}
 		p->flags |= SLUICE_WIRE_RESENT;
 		queue_push_front(&o->pending, index);
-		add(&o->stats.parcels_resent, 1);
+		count_add(&o->stats.parcels_resent, 1);
 	}
 	o->in_flight = kept;
 	pop_acked(o);
@@ -255,7 +243,7 @@ static void send_pending(struct outlet *o)
 			break;
 		o->pending.head++;
 		queue_push(&o->in_flight, index);
-		add(&o->stats.parcels_sent, 1);
+		count_add(&o->stats.parcels_sent, 1);
 	}
 	atomic_store_explicit(&o->stats.pending, queue_count(&o->pending), memory_order_relaxed);
 	atomic_store_explicit(&o->stats.in_flight, queue_count(&o->in_flight),
@@ -285,8 +273,8 @@ void outlet_give_up(struct outlet *outlet)
 			const uint32_t index = queue_at(queues[q], 0);
 
 			queues[q]->head++;
-			add(&o->stats.blocks_given_up,
-			    settle(o, &o->parcel[index], TALLY_LOST + SLUICE_LOSS_PEER));
+			count_add(&o->stats.blocks_given_up,
+				  settle(o, &o->parcel[index], TALLY_LOST + SLUICE_LOSS_PEER));
 			retire(o, index);
 		}
 	}
@@ -326,7 +314,7 @@ static void sleep_until_work(struct outlet *o)
 	(void)link_poll(item, 2, tick_ns);
 	atomic_store(&o->asleep, false);
 	if (item[1].ready)
-		drain_fd(o->wake);
+		wake_take(o->wake);
 }
 
 /*
@@ -384,6 +372,6 @@ void *outlet_sender(void *arg)
 		sleep_until_work(o);
 	}
 	atomic_store(&o->done, true);
-	signal_fd(o->args.finished_wake);
+	wake_post(o->args.finished_wake);
 	return NULL;
 }

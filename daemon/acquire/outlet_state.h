@@ -67,14 +67,6 @@ static inline uint32_t queue_count(const struct parcel_queue *q)
 	return q->tail - q->head;
 }
 
-static inline void signal_fd(int fd)
-{
-	const uint64_t one = 1;
-
-	/* Only fails when the counter is full, and then it is signalled already. */
-	(void)!write(fd, &one, sizeof(one));
-}
-
 /* The sender thread; @arg is the outlet. */
 void *outlet_sender(void *arg);
 /* Everything that is queued is lost, by name, and goes home. Sender, or after it has ended. */

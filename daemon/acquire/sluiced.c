@@ -20,6 +20,7 @@
 #include <base/clock.h>
 #include <base/error.h>
 #include <base/log.h>
+#include <base/wake.h>
 #include <link/link.h>
 #include <member/member.h>
 #include <member/member_options.h>
@@ -348,11 +349,11 @@ static void serve(struct daemon *d, int signals)
 {
 	struct pollfd fd[] = { { .fd = signals, .events = POLLIN },
 			       { .fd = d->wake, .events = POLLIN } };
-	uint64_t deadline_ns = UINT64_MAX, count;
+	uint64_t deadline_ns = UINT64_MAX;
 
 	while (now_ns() < deadline_ns) {
 		if (poll(fd, 2, health_wait_ms(&d->health, now_ns(), TICK_MS)) > 0 && fd[1].revents)
-			(void)!read(d->wake, &count, sizeof(count));
+			wake_take(d->wake);
 		if (fd[0].revents) {
 			struct signalfd_siginfo info;
 

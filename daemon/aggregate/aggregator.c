@@ -8,6 +8,7 @@
 #include <base/clock.h>
 #include <base/error.h>
 #include <base/log.h>
+#include <base/wake.h>
 
 #include "aggregator.h"
 
@@ -16,8 +17,7 @@
 
 void aggregator_wake(struct aggregator *aggregator)
 {
-	/* Only fails when the counter is full, and then the loop is woken already. */
-	(void)!write(aggregator->wake, &(uint64_t){ 1 }, sizeof(uint64_t));
+	wake_post(aggregator->wake);
 }
 
 int aggregator_call(struct aggregator *aggregator,
@@ -96,7 +96,6 @@ static void wait_for_work(struct aggregator *a)
 {
 	struct link_pollitem item[CONSUMERS_MAX + 2] = { { .fd = a->wake } };
 	unsigned int count = 1;
-	uint64_t value;
 
 	/* Full: what is held must leave first. */
 	if (a->held_count < HELD_MAX)
@@ -106,7 +105,7 @@ static void wait_for_work(struct aggregator *a)
 			item[count++].sender = a->consumer[i].link;
 	}
 	if (link_poll(item, count, TICK_NS) > 0 && item[0].ready)
-		(void)!read(a->wake, &value, sizeof(value));
+		wake_take(a->wake);
 }
 
 static void *loop_main(void *arg)

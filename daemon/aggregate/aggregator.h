@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <base/count.h>
 #include <link/link.h>
 #include <scan/plan.h>
 
@@ -195,12 +196,5 @@ void credit_left(void *consumer, void *cookie);
 void credit_collect(struct aggregator *a, unsigned int peer);
 /* The source at @peer is gone: nothing goes back to it any more. */
 void credit_end_session(struct aggregator *a, unsigned int peer);
-
-static inline void stat_add(_Atomic uint64_t *counter, uint64_t n)
-{
-	/* One writer, the loop's thread: no locked instruction. */
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-			      memory_order_relaxed);
-}
 
 #endif /* AGGREGATE_AGGREGATOR_H */

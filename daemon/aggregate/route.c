@@ -133,7 +133,7 @@ static void tell_source(struct aggregator *a, uint16_t s)
 		if (ret == -EAGAIN)
 			return;
 		if (ret < 0)
-			stat_add(&a->stats.answers_lost, answer->acks + answer->rejects);
+			count_add(&a->stats.answers_lost, answer->acks + answer->rejects);
 		answer->acks = answer->rejects = 0;
 	}
 	if (answer->nacks > 0) {
@@ -141,7 +141,7 @@ static void tell_source(struct aggregator *a, uint16_t s)
 		if (ret == -EAGAIN)
 			return;
 		if (ret < 0)
-			stat_add(&a->stats.answers_lost, answer->nacks);
+			count_add(&a->stats.answers_lost, answer->nacks);
 		answer->nacks = 0;
 	}
 }
@@ -183,7 +183,7 @@ static struct answer *make_room(struct aggregator *a, uint16_t s, unsigned int a
 		log_err("scan %" PRIu32 ": the source of sector %u does not take its answers, "
 			"%u of them are lost",
 			a->plan->scan, s, lost);
-		stat_add(&a->stats.answers_lost, lost);
+		count_add(&a->stats.answers_lost, lost);
 		clear_answer(answer);
 	}
 	return answer;
@@ -202,7 +202,7 @@ static bool assign(struct aggregator *a, struct run *run)
 	run->consumer = index;
 	c->runs++;
 	c->reserved += count_bits(all_sectors(a) & ~run->started);
-	stat_add(&a->stats.runs_assigned, 1);
+	count_add(&a->stats.runs_assigned, 1);
 	return true;
 }
 
@@ -245,7 +245,7 @@ static bool is_known(const struct aggregator *a, const struct link_message *m)
 /* Of no run that has room here. Only part 0 was paid for. */
 static void refuse(struct aggregator *a, struct link_message *m)
 {
-	stat_add(&a->stats.refused, 1);
+	count_add(&a->stats.refused, 1);
 	if (m->part == 0)
 		a->grant[m->peer]++;
 	link_message_release(m);
@@ -269,9 +269,9 @@ static void take_chunk(struct aggregator *a, struct link_message *m)
 {
 	struct run *run;
 
-	stat_add(&a->stats.chunks, 1);
-	stat_add(&a->stats.bytes, m->payload_bytes);
-	stat_add(&a->stats.blocks, m->block_count);
+	count_add(&a->stats.chunks, 1);
+	count_add(&a->stats.bytes, m->payload_bytes);
+	count_add(&a->stats.blocks, m->block_count);
 	if (!is_known(a, m)) {
 		refuse(a, m);
 		return;
@@ -282,7 +282,7 @@ static void take_chunk(struct aggregator *a, struct link_message *m)
 		return;
 	}
 	if (!run || !is_of_this_pass(a, run, m)) {
-		stat_add(&a->stats.outdated, 1);
+		count_add(&a->stats.outdated, 1);
 		link_message_release(m);
 		return;
 	}
@@ -452,7 +452,7 @@ static void mark_acked(struct aggregator *a, uint16_t consumer, const struct slu
 		if ((run->acked & all_sectors(a)) == all_sectors(a) && run->held == 0) {
 			a->consumer[consumer].runs_acked++;
 			forget_run(a, run);
-			stat_add(&a->stats.runs_done, 1);
+			count_add(&a->stats.runs_done, 1);
 		}
 	}
 }
@@ -468,13 +468,13 @@ static void take_answer(struct aggregator *a, uint16_t consumer, const struct li
 			continue;
 		mark_acked(a, consumer, &event->ack[i]);
 		answer->ack[answer->acks++] = event->ack[i];
-		stat_add(&a->stats.acks, 1);
+		count_add(&a->stats.acks, 1);
 	}
 	for (unsigned int i = 0; i < event->rejects; i++) {
 		if (sluice_u16(event->reject[i].sector) != s)
 			continue;
 		answer->reject[answer->rejects++] = event->reject[i];
-		stat_add(&a->stats.rejects, 1);
+		count_add(&a->stats.rejects, 1);
 	}
 }
 
@@ -512,7 +512,7 @@ static void ask_again(struct aggregator *a, struct run *run, enum sluice_loss ca
 
 		answer->nack[answer->nacks++] = nack;
 	}
-	stat_add(&a->stats.runs_reassigned, 1);
+	count_add(&a->stats.runs_reassigned, 1);
 }
 
 void route_nack(struct aggregator *a, uint16_t consumer, const struct link_event *event)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include <base/clock.h>
+#include <base/count.h>
 #include <link/link.h>
 #include <link/link_ops.h>
 
@@ -42,14 +43,6 @@ struct link_end link_receiver_end(const struct link_receiver *receiver);
 
 /* Random and not 0. */
 uint32_t link_random(void);
-
-/* The owner's thread is the only writer of its counters. */
-static inline void link_count(_Atomic uint64_t *counter, uint64_t n)
-{
-	const uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, v + n, memory_order_relaxed);
-}
 
 static inline void link_gauge(_Atomic uint64_t *gauge, uint64_t v)
 {

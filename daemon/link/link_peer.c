@@ -105,7 +105,7 @@ void peer_drop(struct link_receiver *receiver, struct peer *peer)
 
 void peer_lose(struct link_receiver *receiver, struct peer *peer)
 {
-	link_count(&receiver->stats.peers_lost, 1);
+	count_add(&receiver->stats.peers_lost, 1);
 	peer_drop(receiver, peer);
 }
 
@@ -170,7 +170,7 @@ static void peer_welcome(struct link_receiver *receiver, uint64_t from,
 	};
 
 	if (!peer) {
-		link_count(&receiver->stats.peers_refused, 1);
+		count_add(&receiver->stats.peers_refused, 1);
 		peer_refuse(receiver, from, 0, ENOSPC, "too many peers (LINK_PEERS_MAX)");
 		return;
 	}
@@ -181,7 +181,7 @@ static void peer_welcome(struct link_receiver *receiver, uint64_t from,
 	*peer = p;
 	receiver->due_ns = 0;
 	event_push(receiver, LINK_MESSAGE_PEER_UP, peer);
-	link_count(&receiver->stats.sessions, 1);
+	count_add(&receiver->stats.sessions, 1);
 	sum_credits(receiver);
 }
 
@@ -199,7 +199,7 @@ void peer_hello(struct link_receiver *receiver, uint64_t from, const void *body)
 	peer_drop(receiver, peer);
 	peer = peer_by_name(receiver, hello.name);
 	if (peer && name_taken(receiver, peer, hello.instance, now)) {
-		link_count(&receiver->stats.peers_refused, 1);
+		count_add(&receiver->stats.peers_refused, 1);
 		peer_refuse(receiver, from, 0, EEXIST, "a live peer has this name");
 		return;
 	}

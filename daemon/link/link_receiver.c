@@ -23,7 +23,7 @@ static void bad_message(struct link_receiver *receiver, uint64_t from)
 {
 	struct peer *peer = peer_by_connection(receiver, from);
 
-	link_count(&receiver->stats.bad_messages, 1);
+	count_add(&receiver->stats.bad_messages, 1);
 	if (peer)
 		peer_lose(receiver, peer);
 }
@@ -38,12 +38,12 @@ static bool take_chunk(struct link_receiver *receiver, struct peer *peer,
 		if (peer->started >= peer->limit)
 			return false;
 		peer->started++;
-		link_count(&receiver->stats.started, 1);
+		count_add(&receiver->stats.started, 1);
 	}
 	if (head->payload_bytes > 0) {
-		link_count(&receiver->stats.chunks, 1);
-		link_count(&receiver->stats.bytes, head->payload_bytes);
-		link_count(&receiver->stats.blocks, head->count);
+		count_add(&receiver->stats.chunks, 1);
+		count_add(&receiver->stats.bytes, head->payload_bytes);
+		count_add(&receiver->stats.blocks, head->count);
 	}
 	return true;
 }
@@ -99,7 +99,7 @@ static bool take(struct link_receiver *receiver, struct link_message *message)
 
 	ret = wire_open(parcel->head, parcel->head_bytes, parcel->payload_bytes, &head);
 	if (ret == -EPROTO) {
-		link_count(&receiver->stats.peers_refused, 1);
+		count_add(&receiver->stats.peers_refused, 1);
 		peer_drop(receiver, peer_by_connection(receiver, from));
 		peer_refuse(receiver, from, 0, EPROTO, "this receiver speaks version 1 only");
 		return false;
@@ -291,7 +291,7 @@ int link_grant(struct link_receiver *receiver, unsigned int index, uint32_t cred
 	if (!peer)
 		return ret;
 	peer->limit += credits;
-	link_count(&receiver->stats.credit_limit, credits);
+	count_add(&receiver->stats.credit_limit, credits);
 	if (!now)
 		return 0;
 	ret = peer_heartbeat(receiver, peer);
@@ -339,8 +339,8 @@ int link_ack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
 	ret = send_entries(receiver, peer, &head);
 	if (ret < 0)
 		return ret;
-	link_count(&receiver->stats.acks, acks);
-	link_count(&receiver->stats.rejects, rejects);
+	count_add(&receiver->stats.acks, acks);
+	count_add(&receiver->stats.rejects, rejects);
 	return 0;
 }
 
@@ -358,7 +358,7 @@ int link_nack(struct link_receiver *receiver, unsigned int peer, uint32_t scan,
 	ret = send_entries(receiver, peer, &head);
 	if (ret < 0)
 		return ret;
-	link_count(&receiver->stats.nacks, nacks);
+	count_add(&receiver->stats.nacks, nacks);
 	return 0;
 }
 

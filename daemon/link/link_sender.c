@@ -121,7 +121,7 @@ static void session_lost(struct link_sender *sender, uint64_t now)
 		sender->pending = PENDING_DOWN;
 	sender->credit_limit = 0;
 	sender->started = 0;
-	link_count(&sender->stats.peers_lost, 1);
+	count_add(&sender->stats.peers_lost, 1);
 	link_gauge(&sender->stats.credit_limit, 0);
 	link_gauge(&sender->stats.started, 0);
 }
@@ -132,7 +132,7 @@ static void session_refused(struct link_sender *sender, const struct sluice_wire
 	session_lost(sender, now);
 	sender->state = SENDER_REFUSED;
 	sender->pending |= PENDING_REFUSED;
-	link_count(&sender->stats.peers_refused, 1);
+	count_add(&sender->stats.peers_refused, 1);
 	(void)snprintf(sender->text, sizeof(sender->text), "%s", body->text);
 }
 
@@ -152,7 +152,7 @@ static void take_welcome(struct link_sender *sender, const struct wire_head *hea
 	sender->credit_limit = head->credit_limit;
 	sender->started = 0;
 	sender->seen_ns = now_ns();
-	link_count(&sender->stats.sessions, 1);
+	count_add(&sender->stats.sessions, 1);
 	link_gauge(&sender->stats.credit_limit, head->credit_limit);
 	link_gauge(&sender->stats.started, 0);
 	(void)snprintf(sender->text, sizeof(sender->text), "%s", welcome.name);
@@ -194,8 +194,8 @@ static void fill_ack(struct link_sender *sender, const struct wire_head *head, c
 		.ack = ack,
 		.reject = (const void *)(ack + head->count),
 	};
-	link_count(&sender->stats.acks, head->count);
-	link_count(&sender->stats.rejects, head->rejects);
+	count_add(&sender->stats.acks, head->count);
+	count_add(&sender->stats.rejects, head->rejects);
 }
 
 static void fill_nack(struct link_sender *sender, const struct wire_head *head, const void *body,
@@ -207,7 +207,7 @@ static void fill_nack(struct link_sender *sender, const struct wire_head *head, 
 		.nacks = head->count,
 		.nack = body,
 	};
-	link_count(&sender->stats.nacks, head->count);
+	count_add(&sender->stats.nacks, head->count);
 }
 
 /* Judges sender->parcel. Returns whether it made @event, which then points into it. */
@@ -243,7 +243,7 @@ static bool take(struct link_sender *sender, struct link_event *event)
 	return true;
 
 bad:
-	link_count(&sender->stats.bad_messages, 1);
+	count_add(&sender->stats.bad_messages, 1);
 	session_lost(sender, now_ns());
 	return false;
 }
@@ -341,7 +341,7 @@ static int send_chunk(struct link_sender *sender, struct wire_head *head, struct
 		return -EMSGSIZE;
 	head->session = sender->session;
 	if (head->part == 0 && sender->started >= sender->credit_limit) {
-		link_count(&sender->stats.credit_waits, 1);
+		count_add(&sender->stats.credit_waits, 1);
 		return -EAGAIN;
 	}
 	ret = send_head(sender, head, out, parcel);
@@ -350,9 +350,9 @@ static int send_chunk(struct link_sender *sender, struct wire_head *head, struct
 	if (head->part == 0)
 		link_gauge(&sender->stats.started, ++sender->started);
 	if (head->payload_bytes > 0) {
-		link_count(&sender->stats.chunks, 1);
-		link_count(&sender->stats.bytes, head->payload_bytes);
-		link_count(&sender->stats.blocks, head->count);
+		count_add(&sender->stats.chunks, 1);
+		count_add(&sender->stats.bytes, head->payload_bytes);
+		count_add(&sender->stats.blocks, head->count);
 	}
 	return 0;
 }
@@ -479,7 +479,7 @@ int link_sender_next(struct link_sender *sender, struct link_event *ret_event)
 		const int ret = sender->ops->receive(sender->port, &sender->parcel);
 
 		if (ret == -EBADMSG) {
-			link_count(&sender->stats.bad_messages, 1);
+			count_add(&sender->stats.bad_messages, 1);
 			session_lost(sender, now_ns());
 			continue;
 		}

@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <base/count.h>
 #include <base/error.h>
 
-#include "count.h"
 #include "scanner.h"
 
 enum {
@@ -161,7 +161,7 @@ static int64_t search(const struct walk *walk, uint64_t from)
 
 static void skip(const struct walk *walk, uint64_t bytes)
 {
-	count(&walk->stats->bytes_skipped, bytes);
+	count_add(&walk->stats->bytes_skipped, bytes);
 }
 
 /* As the scanner does it: the next header may stand inside the block before. */
@@ -174,9 +174,9 @@ static int resync(struct walk *walk)
 
 	if (found < 0)
 		return (int)found;
-	count(&walk->stats->resyncs, 1);
+	count_add(&walk->stats->resyncs, 1);
 	if ((uint64_t)found < walk->at) {
-		count(&walk->stats->bad_length, 1);
+		count_add(&walk->stats->bad_length, 1);
 		index->count--;
 		walk->at = walk->block;
 	}
@@ -244,7 +244,7 @@ static void sort(struct file_index *index, struct source_stats *stats)
 	qsort(index->entries, index->count, sizeof(*index->entries), by_frame);
 	for (uint64_t i = 0; i < index->count; i++) {
 		if (kept > 0 && index->entries[kept - 1].frame == index->entries[i].frame)
-			count(&stats->duplicates, 1);
+			count_add(&stats->duplicates, 1);
 		else
 			index->entries[kept++] = index->entries[i];
 	}

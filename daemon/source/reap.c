@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include <base/clock.h>
+#include <base/count.h>
 
-#include "count.h"
 #include "source_ops.h"
 
 /* How long a wait may last before it looks whether source_interrupt() was called. */
@@ -43,7 +43,7 @@ static uint32_t read_take(struct source *source, struct source_slot *slot, uint8
 	if (slot->read_count++ == 0)
 		slot->first_read = tag;
 	slot->requested += len;
-	count(&source->stats.reads, 1);
+	count_add(&source->stats.reads, 1);
 	return tag;
 }
 
@@ -100,7 +100,7 @@ static void read_completed(struct source *source, uint32_t tag, int result)
 	if (received > 0) {
 		source->activity_ns = now_ns();
 		slot->received += received;
-		count(&source->stats.bytes, received);
+		count_add(&source->stats.bytes, received);
 	}
 	if (read_goes_on(source, read, result)) {
 		read_again(source, tag);

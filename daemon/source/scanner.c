@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <base/count.h>
+
 #include "block_entry.h"
-#include "count.h"
 #include "source.h"
 
 int scanner_init(struct scanner *scanner, const struct framing_format *format,
@@ -43,19 +44,19 @@ void scanner_count(struct source_stats *stats, enum framing_verdict verdict)
 {
 	switch (verdict) {
 	case FRAMING_BAD_MAGIC:
-		count(&stats->bad_magic, 1);
+		count_add(&stats->bad_magic, 1);
 		break;
 	case FRAMING_BAD_LENGTH:
-		count(&stats->bad_length, 1);
+		count_add(&stats->bad_length, 1);
 		break;
 	case FRAMING_BAD_HEADER_CRC:
-		count(&stats->bad_header_crc, 1);
+		count_add(&stats->bad_header_crc, 1);
 		break;
 	case FRAMING_BAD_GEOMETRY:
-		count(&stats->bad_geometry, 1);
+		count_add(&stats->bad_geometry, 1);
 		break;
 	case FRAMING_BAD_SCAN:
-		count(&stats->bad_scan, 1);
+		count_add(&stats->bad_scan, 1);
 		break;
 	case FRAMING_OK:
 	case FRAMING_VERDICT_COUNT:
@@ -68,7 +69,7 @@ static void skip(struct scanner *scanner, uint64_t bytes, struct source_fill *fi
 	if (bytes == 0)
 		return;
 	fill->bytes_skipped += (uint32_t)bytes;
-	count(&scanner->stats->bytes_skipped, bytes);
+	count_add(&scanner->stats->bytes_skipped, bytes);
 	scanner->after_skip = true;
 }
 
@@ -101,8 +102,8 @@ static const uint8_t *join_suspect(struct scanner *scanner, uint8_t *data, uint3
 	found = framing_search(f, data - bytes, bytes + f->header_bytes - 1);
 	if (found >= bytes)
 		return data;
-	count(&scanner->stats->bytes_moved, bytes);
-	count(&scanner->stats->resyncs, 1);
+	count_add(&scanner->stats->bytes_moved, bytes);
+	count_add(&scanner->stats->resyncs, 1);
 	return data - bytes + found;
 }
 
@@ -121,7 +122,7 @@ static const uint8_t *join(struct scanner *scanner, const struct source_buffer *
 		return data;
 	}
 	memcpy(data - bytes, scanner->carry, bytes);
-	count(&scanner->stats->bytes_moved, bytes);
+	count_add(&scanner->stats->bytes_moved, bytes);
 	return data - bytes;
 }
 
@@ -133,7 +134,7 @@ static void keep_tail(struct scanner *scanner, const struct scan *scan)
 	assert(bytes < scanner->format.block_bytes);
 	memcpy(scanner->carry, scan->at, bytes);
 	scanner->carry_bytes = (uint32_t)bytes;
-	count(&scanner->stats->bytes_moved, bytes);
+	count_add(&scanner->stats->bytes_moved, bytes);
 }
 
 /*
@@ -196,7 +197,7 @@ static void resync(struct scanner *scanner, struct scan *scan, struct source_fil
 		scanner->lost = true;
 	}
 	if (to < scan->at && found < len) {
-		count(&scanner->stats->bad_length, 1);
+		count_add(&scanner->stats->bad_length, 1);
 		fill->block_count--;
 		scan->at = scan->block;
 	} else if (to < scan->at) {
@@ -221,7 +222,7 @@ static bool scan_next(struct scanner *scanner, struct scan *scan, struct source_
 	if (verdict != FRAMING_OK) {
 		if (!scanner->lost) {
 			scanner_count(scanner->stats, verdict);
-			count(&scanner->stats->resyncs, 1);
+			count_add(&scanner->stats->resyncs, 1);
 		}
 		resync(scanner, scan, fill);
 		return true;
@@ -259,7 +260,7 @@ void scanner_feed(struct scanner *scanner, const struct source_buffer *buffer, u
 		keep_tail(scanner, &scan);
 	else if (scan.block)
 		keep_suspect(scanner, &scan);
-	count(&scanner->stats->blocks, ret_fill->block_count);
+	count_add(&scanner->stats->blocks, ret_fill->block_count);
 }
 
 uint32_t scanner_finish(struct scanner *scanner)

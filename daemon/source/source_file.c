@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include <base/clock.h>
+#include <base/count.h>
 #include <base/error.h>
 
 #include "block_entry.h"
-#include "count.h"
 #include "file_index.h"
 #include "source_ops.h"
 
@@ -213,7 +213,7 @@ static void file_completed(struct source *source, struct source_slot *slot,
 			verdict = FRAMING_BAD_SCAN;
 		if (verdict != FRAMING_OK) {
 			scanner_count(&source->stats, verdict);
-			count(&source->stats.bytes_skipped, f->block_bytes);
+			count_add(&source->stats.bytes_skipped, f->block_bytes);
 			fill->bytes_skipped += f->block_bytes;
 			file->after_skip = true;
 			continue;
@@ -228,7 +228,7 @@ static void file_completed(struct source *source, struct source_slot *slot,
 		file->after_skip = false;
 		fill->block_count++;
 	}
-	count(&source->stats.blocks, fill->block_count);
+	count_add(&source->stats.blocks, fill->block_count);
 }
 
 static void file_stop(struct source *source)
