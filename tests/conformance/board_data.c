@@ -18,7 +18,8 @@
 
 enum {
 	COALESCE_US_MAX = 1000000,
-	TAGS_ROUND = 66000, /* chunks: more than there are tags */
+	TAGS_ROUND = 66000,     /* chunks: more than there are tags */
+	TAGS_BLOCK_BYTES = 256, /* more of so many blocks is for the long run */
 	MILLIKELVIN_MIN = 200000,
 	MILLIKELVIN_MAX = 420000,
 };
@@ -57,7 +58,7 @@ void section_4_2_tags_go_round(void **state)
 	struct bench *const b = *state;
 	struct bench_scan s;
 
-	if (!getenv("SLUICE_TEST_LONG") && board_access.variable)
+	if (!getenv("SLUICE_TEST_LONG") && b->info.block_bytes > TAGS_BLOCK_BYTES)
 		skip();
 	bench_plan(b, bench_any_source(b), TAGS_ROUND, 1, &s);
 	bench_arm(b, &s);

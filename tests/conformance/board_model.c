@@ -49,7 +49,7 @@ static const struct shape shapes[] = {
 	  0.0,
 	  0 },
 	{ "u8",
-	  { .sectors = 2, .rows = 17, .columns = 41, .pixel = SLUICE_PIXEL_U8 },
+	  { .sectors = 2, .rows = 5, .columns = 7, .pixel = SLUICE_PIXEL_U8 },
 	  1,
 	  20000.0,
 	  0 },

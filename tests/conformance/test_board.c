@@ -7,7 +7,7 @@
  *   test_board_model u8 u16 ...        the model's card, in shapes of board_model.c
  *
  * SLUICE_TEST_BLOCKS is the length of the long scans, in blocks; SLUICE_TEST_LONG adds the clause
- * that takes 66000 chunks. After each clause the next scan must be good.
+ * that takes 66000 chunks where blocks are large. After each clause the next scan must be good.
  */
 #include <errno.h>
 #include <setjmp.h>
