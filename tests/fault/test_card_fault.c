@@ -118,6 +118,22 @@ static void the_last_frames_may_be_dropped(void **state)
 	repair_and_go_on();
 }
 
+/* The last frame of a run is dropped: its chunk is left when the next run's first block comes. */
+static void a_border_is_kept_where_frames_are_dropped(void **state)
+{
+	(void)state;
+	order("drop=3");
+	host_prepare(&host, 8);
+	host_set(&host, FW_RUN_FRAMES, 4);
+	assert_int_equal(host_command(&host, FW_COMMAND_ARM), FW_ANSWER_DONE);
+	for (unsigned int i = 0; i < 3; i++)
+		(void)host_post(&host, 8);
+	host_run(&host);
+	host_expect(&host, FW_STATUS_FULL, 0, 3);
+	host_expect(&host, FW_STATUS_END, 4, 4);
+	repair_and_go_on();
+}
+
 static void a_corrupt_block_shows_by_its_crc(void **state)
 {
 	struct sluice_block_header h;
@@ -359,6 +375,9 @@ static void all_commands_may_hang(void **state)
 	host_run(&host);
 	assert_int_equal(host_command(&host, FW_COMMAND_STOP), 0);
 	writes = host.writes;
+	(void)host_post(&host, CHUNK);
+	host_pass(&host, NS_PER_S);
+	assert_int_equal(host.writes, writes);
 	assert_int_equal(host_command(&host, FW_COMMAND_ABORT), 0);
 	assert_int_equal(host_command(&host, FW_COMMAND_RESET), 0);
 	(void)host_post(&host, CHUNK);
@@ -488,6 +507,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_host(dropped_blocks_are_the_links_and_leave_a_gap),
 		with_host(the_last_frames_may_be_dropped),
+		with_host(a_border_is_kept_where_frames_are_dropped),
 		with_host(a_corrupt_block_shows_by_its_crc),
 		with_host(a_drop_ordered_late_spares_what_is_buffered),
 		with_host(a_wrong_length_is_judged_so),

@@ -34,7 +34,11 @@ static int host_read(void *ctx, uint64_t address, void *dst, size_t bytes)
 static int host_write(void *ctx, uint64_t address, const void *src, size_t bytes)
 {
 	struct host *host = ctx;
+	const uint32_t state = host_get(host, FW_STATE);
 
+	/* Section 3.1: whoever sees another state may take the memory back. */
+	if (state != FW_STATE_RUNNING && state != FW_STATE_STOPPING)
+		fail_msg("the card wrote in state %u", state);
 	if (host->refuse_writes || !is_memory(address, bytes))
 		return -EFAULT;
 	memcpy(host->memory + (address - HOST_BASE), src, bytes);

@@ -290,6 +290,12 @@ static void descriptors_that_cannot_be_are_a_fault(void **state)
 	begin(); /* does not end before the tail */
 	host_write_desc(&host, data, HOST_BLOCK, 0);
 	expect_failure(FW_FAULT_DESCRIPTOR, FW_STATUS_DESCRIPTOR);
+	/* Nor is what lies behind the tail looked at. */
+	begin();
+	host_write_desc(&host, data, HOST_BLOCK, 0);
+	host_write_desc(&host, data + HOST_BLOCK, HOST_BLOCK, FW_DESC_LAST);
+	host.tail--;
+	expect_failure(FW_FAULT_DESCRIPTOR, FW_STATUS_DESCRIPTOR);
 	begin(); /* longer than FW_CHAIN_MAX */
 	for (unsigned int i = 0; i < 64; i++)
 		host_write_desc(&host, data, HOST_BLOCK, 0);

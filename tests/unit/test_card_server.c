@@ -293,9 +293,9 @@ static void scan(struct guest_card *g, uint64_t at, uint16_t sector)
 
 	prepare(g, at);
 	assert_int_equal(command(g, FW_COMMAND_ARM), FW_ANSWER_DONE);
+	assert_int_equal(command(g, FW_COMMAND_RUN), FW_ANSWER_DONE);
 	set(g, FW_DESC_TAIL, 1);
 	ring(g, FW_DOORBELL_DESCRIPTOR);
-	assert_int_equal(command(g, FW_COMMAND_RUN), FW_ANSWER_DONE);
 	/* An interrupt may be left from what came before. */
 	do {
 		wait_interrupt(g, FW_VECTOR_COMPLETION);
