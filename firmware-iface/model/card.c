@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <model/card_internal.h>
+#include <model/truth.h>
 
 enum {
 	FIRMWARE_BUILD = 1,
@@ -232,6 +233,13 @@ uint64_t card_step(struct card *card, uint64_t now_ns)
 		card_publish(card);
 		return next_ns;
 	}
+	/*
+	 * After the answer to RUN, which a long scan's truth would delay, and before any block. One
+	 * that cannot be written is its reader's to miss: the card sends all the same.
+	 */
+	if (card->truth_due)
+		(void)truth_scan(card->args.truth, card->run.number, &card->run.scan);
+	card->truth_due = false;
 	for (unsigned int i = 0; went && !card->gone && i < CARD_STEP_BLOCKS; i++) {
 		went = card->state == FW_STATE_RUNNING && input_take(card);
 		if (card->state == FW_STATE_RUNNING || card->state == FW_STATE_STOPPING)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 #include <model/card_internal.h>
-#include <model/truth.h>
 
 void command_answer(struct card *card, uint16_t sequence, enum fw_answer answer)
 {
@@ -79,9 +78,7 @@ static enum fw_answer run(struct card *card)
 {
 	if (card->state != FW_STATE_ARMED)
 		return FW_ANSWER_STATE;
-	/* A truth that cannot be written is its reader's to miss: the card sends all the same. */
-	if (card->run.model == card->args.source[FW_SOURCE_DETECTOR])
-		(void)truth_scan(card->args.truth, card->run.number, &card->run.scan);
+	card->truth_due = card->run.model == card->args.source[FW_SOURCE_DETECTOR];
 	input_start(card);
 	card->report.scan = card->run.number;
 	card->report.started_ns = card->now_ns;

@@ -92,6 +92,7 @@ struct card {
 	uint16_t sequence;
 	bool stop_waits; /* STOP is to be answered, with @stop_sequence */
 	uint16_t stop_sequence;
+	bool truth_due; /* of the scan that has begun */
 	uint32_t block_bytes;
 	uint32_t run_frames;
 	uint32_t lanes_up;

@@ -10,6 +10,11 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <unistd.h>
+
+#include <model/truth.h>
+
 #include "card_host.h"
 
 static struct host host;
@@ -69,6 +74,42 @@ static void each_source_is_what_was_asked_for(void **state)
 		for (uint64_t f = 0; f < 7; f++)
 			host_expect_block(&host, offset + f * HOST_BLOCK, f);
 	}
+}
+
+/* The truth of a scan is that of the detector, and is there when its first block is. */
+static void the_truth_tells_of_the_detectors_scans(void **state)
+{
+	char path[] = "/tmp/sluice-truth-XXXXXX", line[8192];
+	const int fd = mkstemp(path);
+	struct truth *truth = NULL;
+	unsigned int scans = 0;
+	FILE *in;
+
+	(void)state;
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_int_equal(truth_open(path, host.model[0], &truth, NULL), 0);
+	card_destroy(host.card);
+	host.args.truth = truth;
+	host_open(&host);
+	for (uint32_t source = 0; source < CARD_SOURCES; source++) {
+		host_prepare(&host, 7);
+		host_set(&host, FW_SOURCE, source);
+		assert_int_equal(host_command(&host, FW_COMMAND_ARM), FW_ANSWER_DONE);
+		host_run(&host);
+		assert_int_equal(host_command(&host, FW_COMMAND_ABORT), FW_ANSWER_DONE);
+	}
+	truth_close(truth);
+	in = fopen(path, "re");
+	assert_non_null(in);
+	while (fgets(line, sizeof(line), in))
+		if (strstr(line, "\"kind\":\"scan\"")) {
+			assert_non_null(strstr(line, "\"scan\":1,"));
+			scans++;
+		}
+	assert_int_equal(scans, 1);
+	(void)fclose(in);
+	assert_int_equal(unlink(path), 0);
 }
 
 /* Addresses and lengths of any alignment: every block is cut in another way. */
@@ -411,6 +452,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_host(a_scan_arrives_whole_and_in_order),
 		with_host(each_source_is_what_was_asked_for),
+		with_host(the_truth_tells_of_the_detectors_scans),
 		with_host(a_chain_scatters_over_pieces_of_any_size),
 		with_host(the_generation_is_written_last),
 		with_host(generations_count_the_rounds),
