@@ -24,7 +24,7 @@ set_target_properties(sluice-consumer PROPERTIES
 	LINK_DEPENDS ${consumer_map}
 	LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
 
-install(TARGETS sluice-consumer LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS sluice-consumer LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} NAMELINK_COMPONENT dev)
 # Written when it is installed, as only then the prefix is known for good.
 install(CODE "
 	set(prefix \"\${CMAKE_INSTALL_PREFIX}\")
@@ -35,7 +35,7 @@ install(CODE "
 		\"${CMAKE_CURRENT_BINARY_DIR}/sluice-consumer.pc\" @ONLY)
 	file(INSTALL \"${CMAKE_CURRENT_BINARY_DIR}/sluice-consumer.pc\"
 		DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/pkgconfig\")
-")
+" COMPONENT dev)
 
 # Seeing the library from outside only, as any consumer does.
 sluice_program(sluice-counter

@@ -25,6 +25,8 @@ add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 	-Wpointer-arith -Wundef -Wvla -Wformat=2 -fno-common -fno-strict-aliasing
 	-fstack-protector-strong)
+# What an assertion says names a file of this tree, wherever the tree lay.
+add_compile_options(-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
 # With a sanitizer's code in between, gcc's warnings on flow and sizes are often wrong.
 if(SLUICE_WERROR AND NOT (SLUICE_SANITIZE AND CMAKE_C_COMPILER_ID STREQUAL "GNU"))
 	add_compile_options(-Werror)
@@ -34,6 +36,9 @@ if(SLUICE_SANITIZE)
 		-fno-sanitize-recover=all)
 	add_link_options(-fsanitize=${SLUICE_SANITIZE})
 endif()
+
+# The package that installed files belong to, unless they say otherwise.
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME sluice)
 
 # The public headers, <sluice/...>.
 add_library(sluice_headers INTERFACE)
