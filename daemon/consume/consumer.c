@@ -101,6 +101,9 @@ static int args_take(const struct sluice_consumer_args *args, struct sluice_cons
 	if (own.window_runs == 0 || own.window_runs > SLUICE_WINDOW_RUNS_MAX)
 		return error_set(reterr, -EINVAL, "consumer: window_runs is %u; allowed: 1 to %d",
 				 own.window_runs, SLUICE_WINDOW_RUNS_MAX);
+	if (own.window_frames > SLUICE_WINDOW_FRAMES_MAX)
+		return error_set(reterr, -EINVAL, "consumer: window_frames is %u; allowed: 0 to %d",
+				 own.window_frames, SLUICE_WINDOW_FRAMES_MAX);
 	if (own.run_timeout_ms == 0 || own.run_timeout_ms > SLUICE_RUN_TIMEOUT_MS_MAX)
 		return error_set(reterr, -EINVAL,
 				 "consumer: run_timeout_ms is %u; allowed: 1 to %d",
@@ -213,6 +216,7 @@ static void consumer_setup(struct sluice_consumer *c, const struct sluice_consum
 	(void)snprintf(c->id, sizeof(c->id), "%s", args->id);
 	(void)snprintf(c->group, sizeof(c->group), "%s", args->group);
 	c->window_runs = args->window_runs;
+	c->window_frames = args->window_frames;
 	c->run_timeout_ns = args->run_timeout_ms * NS_PER_MS;
 	c->abort_timeout_ns = ABORT_TIMEOUT_NS;
 	c->absent_timeout_ns = c->run_timeout_ns > ABSENT_TIMEOUT_NS ? c->run_timeout_ns
@@ -328,6 +332,7 @@ void sluice_consumer_close(struct sluice_consumer *consumer)
 	link_receiver_close(consumer->receiver);
 	(void)close(consumer->wake_fd);
 	locks_fini(consumer);
+	consumer_shared_free(consumer);
 	free(consumer->plan);
 	free(consumer);
 }

@@ -39,7 +39,7 @@ install(CODE "
 
 # Seeing the library from outside only, as any consumer does.
 sluice_program(sluice-counter
-	SOURCES counter.c counter_config.c counter_fit.c counter_frame.c counter_half.c
+	SOURCES counter.c counter_config.c counter_fit.c counter_frame.c counter_half.c counter_sample.c
 		counter_scan.c counter_work.c
 	LINK sluice-consumer consume member scan base PkgConfig::jansson)
 target_include_directories(sluice-counter PRIVATE ${CMAKE_BINARY_DIR}/view/consume)

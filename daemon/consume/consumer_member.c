@@ -55,7 +55,8 @@ static int take_memory(const struct sluice_consumer *c, const struct scan_plan *
 {
 	const uint64_t block = sluice_sector_bytes(&plan->geometry) + SLUICE_BLOCK_HEADER_BYTES;
 	const uint64_t run_mib = (block * plan->geometry.sectors * plan->run_frames >> 20) + 1;
-	const uint64_t runs = (uint64_t)c->window_runs * plan->aggregator_count;
+	const uint64_t window = window_of(c, plan->run_frames);
+	const uint64_t runs = window * plan->aggregator_count;
 	const uint64_t have_mib =
 		(uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
 
@@ -63,10 +64,11 @@ static int take_memory(const struct sluice_consumer *c, const struct scan_plan *
 	    link_reserve(runs * plan->geometry.sectors, block * plan->run_frames) == 0)
 		return 0;
 	return error_set(reterr, -ENOMEM,
-			 "consumer %s: a window of %u runs of %" PRIu64 " MiB for each of %u "
+			 "consumer %s: a window of %" PRIu64 " runs of %" PRIu64
+			 " MiB for each of %u "
 			 "aggregators does not fit into the %" PRIu64
 			 " MiB of this machine: make window_runs at most %" PRIu64,
-			 c->id, c->window_runs, run_mib, plan->aggregator_count, have_mib,
+			 c->id, window, run_mib, plan->aggregator_count, have_mib,
 			 have_mib / run_mib / plan->aggregator_count);
 }
 

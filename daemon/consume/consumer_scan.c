@@ -163,7 +163,7 @@ bool scan_begin(struct sluice_consumer *c, const struct link_message *message)
 	scan->absent_ns = now_ns() + c->absent_timeout_ns;
 	peer->returned += peer->withheld;
 	peer->withheld = 0;
-	peer->target = (uint64_t)c->window_runs * info.geometry.sectors;
+	peer->target = window_of(c, info.run_frames) * info.geometry.sectors;
 	return true;
 
 refuse:

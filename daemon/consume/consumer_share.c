@@ -55,19 +55,32 @@ static const struct shared_value *own_value(const struct sluice_consumer *c, uin
 	return NULL;
 }
 
-static void share_here(struct sluice_consumer *c, uint32_t scan, const char *name,
-		       const char *value)
+static int share_here(struct sluice_consumer *c, uint32_t scan, const char *name, const char *value)
 {
+	char *text = strdup(value);
+
+	if (!text)
+		return -ENOMEM;
 	(void)pthread_mutex_lock(&c->lock);
 	if (!own_value(c, scan, name)) {
 		/* The oldest gives way: its scan is long over. */
 		struct shared_value *v = &c->shared[c->shared_next++ % SHARED_MAX];
 
+		free(v->text);
 		v->scan = scan;
+		v->text = text;
+		text = NULL;
 		(void)snprintf(v->name, sizeof(v->name), "%s", name);
-		(void)snprintf(v->text, sizeof(v->text), "%s", value);
 	}
 	(void)pthread_mutex_unlock(&c->lock);
+	free(text);
+	return 0;
+}
+
+void consumer_shared_free(struct sluice_consumer *c)
+{
+	for (unsigned int i = 0; i < SHARED_MAX; i++)
+		free(c->shared[i].text);
 }
 
 static void shared_key(char key[PLAN_KEY_MAX], uint32_t scan, const char *name)
@@ -89,8 +102,10 @@ int sluice_consumer_share(struct sluice_consumer *consumer, uint32_t scan, const
 		return error_set(reterr, -EINVAL, "scan %u: \"%.40s\" cannot be shared", scan,
 				 name);
 	if (!consumer->has_directory) {
-		share_here(consumer, scan, name, value);
-		return 0;
+		ret = share_here(consumer, scan, name, value);
+		return ret < 0 ? error_set(reterr, ret, "scan %u: no memory to share \"%s\"", scan,
+					   name)
+			       : 0;
 	}
 	shared_key(key, scan, name);
 	ret = directory_put_if(member_directory(consumer->member), key, 0, value, reterr);

@@ -13,7 +13,7 @@
  *
  * Credit: a peer has been granted `granted` (run, sector)s in its session and has had `returned`
  * of them resolved (acknowledged, refused or found to be copies). What may be outstanding is
- * `target` = window_runs x sectors of the scan at hand; so granted is raised to target + returned
+ * `target` = window x sectors of the scan at hand; so granted is raised to target + returned
  * whenever it is below, and simply stays while it is above because the last scan had more
  * sectors. Nothing is carried over from scan to scan, so nothing can drift.
  */
@@ -39,7 +39,7 @@ enum {
 	ANSWERS_MAX = 4096,  /* acks and nacks that wait for the transport */
 	RECEIVE_BATCH = 64,  /* messages between two looks at the other queues */
 	REPORTS_MAX = 32,
-	SHARED_MAX = 16,
+	SHARED_MAX = 32,
 	NAME_LENGTH_MAX = 32, /* of a report or a shared value */
 	OWNER_NONE = LINK_PEERS_MAX,
 };
@@ -203,12 +203,12 @@ struct report {
 struct shared_value {
 	uint32_t scan; /* 0: unused */
 	char name[NAME_LENGTH_MAX + 1];
-	char text[SLUICE_SHARED_TEXT_MAX];
+	char *text;
 };
 
 struct sluice_consumer {
 	char id[SLUICE_WIRE_NAME_MAX], group[PLAN_GROUP_MAX];
-	uint32_t window_runs;
+	uint32_t window_runs, window_frames;
 	uint64_t run_timeout_ns;
 	uint64_t abort_timeout_ns;  /* an aborted scan that nobody ends, ends here after this */
 	uint64_t absent_timeout_ns; /* an aggregator away for so long has ended its scan */
@@ -273,6 +273,14 @@ int run_settle(struct sluice_run *run);
 static inline uint32_t scan_sectors_mask(const struct consumer_scan *scan)
 {
 	return (uint32_t)((UINT64_C(1) << scan->info.geometry.sectors) - 1);
+}
+
+/* Runs of so many frames that one aggregator may have here at once. */
+static inline uint64_t window_of(const struct sluice_consumer *c, uint32_t run_frames)
+{
+	const uint64_t runs = ((uint64_t)c->window_frames + run_frames - 1) / run_frames;
+
+	return runs > c->window_runs ? runs : c->window_runs;
 }
 
 /* consumer_scan.c: the network thread. */
@@ -354,5 +362,7 @@ int consumer_info(const struct sluice_consumer *c, const char *endpoint,
 /* [{"scan":n,"name":"...","value":"..."}]: what this process shared where there is no directory. */
 json_t *consumer_shared_json(const struct sluice_consumer *c);
 bool consumer_name_ok(const char *name);
+/* Nobody looks any more. */
+void consumer_shared_free(struct sluice_consumer *c);
 
 #endif /* CONSUME_CONSUMER_STATE_H */

@@ -183,6 +183,7 @@ static int consumer_join(struct counter *c, struct sluice_error *reterr)
 	args.listen = config->listen;
 	args.control = config->member.control;
 	args.window_runs = config->window_runs;
+	args.window_frames = THRESHOLD_SAMPLES; /* they are kept until thresholds are known */
 	args.run_timeout_ms = config->run_timeout_ms;
 	args.prepare = prepare;
 	args.ctx = c;

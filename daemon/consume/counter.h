@@ -4,7 +4,7 @@
  *
  *   next() -> thresholds known? -> count, frame by frame -> append to the part -> ack()
  *                    | no
- *                    +-> run 0: fit, share       any run: parked until they are
+ *                    +-> of a sample run: sampled, fitted, shared     any run: parked until then
  *
  * Ownership: a run belongs to one worker, or is parked in its scan.
  * Threads:   workers are alike. @lock of the counter guards the table of scans, what is parked and
@@ -29,12 +29,16 @@
 /* Parked runs wait so long for thresholds: longer than the first run may take to be given up. */
 #define THRESHOLDS_KNOWN_NS (UINT64_C(30) * 1000000000)
 
+/* Sample runs are waited for so long from the first one on; then thresholds are fitted without. */
+#define SAMPLES_KNOWN_NS (UINT64_C(20) * 1000000000)
+
 /* The half of the ledger is tried to be published for so long, once its scan has ended. */
 #define HALF_PUBLISHED_NS (UINT64_C(60) * 1000000000)
 
 enum {
 	COUNTER_SCANS_MAX = 4, /* that overlap; as many as the library has */
 	PARTS_PER_SCAN_MAX = 100,
+	SAMPLE_RUNS_MAX = THRESHOLD_SAMPLES,
 };
 
 enum thresholds_state {
@@ -43,18 +47,27 @@ enum thresholds_state {
 	THRESHOLDS_FAILED,
 };
 
+/* What one run has of the sample frames. */
+struct counter_sample {
+	char *text;          /* JSON, as it is shared: a histogram; NULL: not known yet */
+	unsigned int frames; /* that it is of */
+	bool complete;       /* they are whole; else there was no whole one */
+	bool own, told;      /* the run is here; and what it has is shared */
+};
+
 struct counter_scan {
 	uint32_t scan; /* 0: unused */
 	struct sluice_scan info;
 	uint64_t serial; /* counts scans: tells two of the same number apart */
 	enum thresholds_state thresholds;
 	struct threshold threshold;
-	char *offer;           /* JSON that is still to be shared, or NULL */
-	bool first_empty;      /* run 0 has no pixel: any run serves for a fit */
-	bool tell_first_empty; /* that was found here, and is to be shared */
-	bool looking;          /* one worker asks for thresholds */
-	uint64_t look_ns;      /* not before this again */
-	uint64_t deadline_ns;  /* then they must be known, if a run is parked */
+	char *offer; /* JSON that is still to be shared, or NULL */
+	struct counter_sample sample[SAMPLE_RUNS_MAX]; /* by run */
+	uint64_t sampled_ns;  /* until when others are waited for; 0: no sample run came here */
+	bool no_samples;      /* the sample frames have no pixel: any run serves for a fit */
+	bool looking;         /* one worker asks for thresholds */
+	uint64_t look_ns;     /* not before this again */
+	uint64_t deadline_ns; /* then they must be known, if a run is parked */
 	struct sluice_run **parked;
 	unsigned int parked_count, parked_max;
 	pthread_mutex_t part_lock;
@@ -129,18 +142,60 @@ uint16_t counter_record_pixel(const struct sluice_scan *info);
 
 /* Those that were given are known from the first run on. */
 enum thresholds_state counter_thresholds_state(struct counter *counter, struct counter_scan *scan);
-/* Fits thresholds to the frames of @run, to be shared by counter_thresholds_look(). */
+/* Fits thresholds to frames of @run alone, to be shared by counter_thresholds_look(). */
 void counter_thresholds_fit(struct counter_worker *worker, struct counter_scan *scan,
 			    struct sluice_run *run);
 /* Looks whether thresholds are there for the scans that wait. Returns how many go on waiting. */
 unsigned int counter_thresholds_look(struct counter_worker *worker);
 /* Whether any frame of the run has pixels. Checks their CRC on the way. */
 bool counter_run_has_pixels(struct sluice_run *run);
-/* Run 0 came here and has none: told to all, so that somebody fits to another run. */
-void counter_thresholds_first_empty(struct counter *counter, struct counter_scan *scan);
-/* Whether this consumer is to fit, and to this run. */
-bool counter_thresholds_fit_here(struct counter *counter, const struct counter_scan *scan,
-				 const struct sluice_run *run);
+/* Whether this consumer is to fit to whatever run it has, as the sample frames have no pixel. */
+bool counter_thresholds_fit_here(struct counter *counter, const struct counter_scan *scan);
+
+/* counter_sample.c */
+
+/* Frames of a run, by their index in it. */
+struct counter_choice {
+	unsigned int count, index[THRESHOLD_SAMPLES];
+};
+
+/* A scan as it was found; by now its slot may serve another. */
+struct counter_look {
+	struct counter_scan *slot;
+	uint64_t serial;
+	struct sluice_scan info;
+	char *offer; /* to be shared, or NULL */
+	bool no_samples;
+};
+
+enum sample_state {
+	SAMPLES_MISSING, /* wait */
+	SAMPLES_OURS,    /* it is for this consumer to fit */
+	SAMPLES_OTHERS,
+	SAMPLES_EMPTY, /* no sample frame has a pixel */
+	SAMPLES_BAD,   /* what another shared is none */
+};
+
+/* How many runs hold the sample frames: the first ones of the scan. */
+unsigned int counter_sample_runs(const struct sluice_scan *info);
+/* Notes what the run has of the sample frames, if it is one of those. -ENOMEM. */
+int counter_sample_take(struct counter_worker *worker, struct counter_scan *scan,
+			struct sluice_run *run);
+/* Adds the frames that are complete, or else all that have pixels. Returns how many, or -errno. */
+int counter_sample_add(struct counter_worker *worker, const struct counter_scan *scan,
+		       struct sluice_run *run, const struct counter_choice *choice, bool complete,
+		       struct threshold_sampler *sampler);
+/*
+ * Shares what came here and looks for the rest: one worker at a time. *ret_complete: there are
+ * whole frames, so that those alone serve.
+ */
+enum sample_state counter_sample_look(struct counter *c, const struct counter_look *what,
+				      bool *ret_complete, struct sluice_error *reterr);
+/* The fit to all that is known. -ENODATA, -EDOM: as threshold_sampler_fit(). -EBADMSG, -ENOMEM. */
+int counter_sample_fit(struct counter *c, const struct counter_look *what, bool complete,
+		       struct threshold *ret_threshold, struct sluice_error *reterr);
+/* The scan is over. */
+void counter_sample_free(struct counter_scan *scan);
 
 /* counter_half.c */
 

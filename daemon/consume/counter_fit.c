@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Thresholds of a scan: those of the plan, else those of the configuration, else fitted. So that
- * every consumer counts alike, whatever runs it is given, one fit serves all: whoever has run 0
- * chooses up to THRESHOLD_SAMPLES frames of it by the seed, makes the fit from those that are
- * complete (or, where a sector never comes, from what there is) and shares it; the others wait. If
- * run 0 has no pixel at all, its holder says so, and the first fit that anyone makes of a run with
- * pixels serves all.
+ * every consumer counts alike, whatever runs it is given, one fit serves all: whoever is to fit to
+ * the sample frames (counter_sample.c) shares what came of it, and the others wait. If no sample
+ * frame has a pixel that is told, and the first fit that anyone makes of a run with pixels serves
+ * all.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,8 +20,12 @@
 
 #define LOOK_EVERY_NS (20 * NS_PER_MS)
 
+enum {
+	THRESHOLDS_TEXT_MAX = 4096, /* bytes, as they are shared */
+};
+
 static const char shared_name[] = "thresholds";
-static const char first_run_name[] = "first-run"; /* shared, "empty", where that is so */
+static const char samples_name[] = "samples"; /* shared, "none", where that is so */
 
 enum thresholds_state counter_thresholds_state(struct counter *counter, struct counter_scan *scan)
 {
@@ -44,34 +47,6 @@ enum thresholds_state counter_thresholds_state(struct counter *counter, struct c
 
 /* ---- the fit ------------------------------------------------------------------------------- */
 
-/* Adds the frames of @run that are complete, or else all that have pixels; *ret_samples of them. */
-static int add_samples(struct counter_worker *worker, const struct counter_scan *scan,
-		       struct sluice_run *run, bool complete, struct threshold_sampler *sampler,
-		       unsigned int *ret_samples)
-{
-	const unsigned int frames = sluice_run_frames(run);
-	const uint32_t all = (uint32_t)((UINT64_C(1) << scan->info.geometry.sectors) - 1);
-	uint64_t chosen[THRESHOLD_SAMPLES];
-	const unsigned int count = threshold_choose(worker->counter->config.seed, frames,
-						    THRESHOLD_SAMPLES, chosen);
-	unsigned int samples = 0;
-	int ret = 0;
-
-	for (unsigned int i = 0; ret == 0 && i < count; i++) {
-		struct sluice_frame frame;
-		struct count_image image;
-
-		ret = sluice_run_frame(run, (unsigned int)chosen[i], &frame);
-		if (ret < 0 || frame.sector_mask == 0 || (complete && frame.sector_mask != all))
-			continue;
-		image = counter_frame_image(worker, &scan->info, &frame);
-		ret = threshold_sampler_add(sampler, &image);
-		samples++;
-	}
-	*ret_samples = samples;
-	return ret;
-}
-
 static int fit(struct counter_worker *worker, const struct counter_scan *scan,
 	       struct sluice_run *run, struct threshold *ret_threshold, struct sluice_error *reterr)
 {
@@ -80,7 +55,8 @@ static int fit(struct counter_worker *worker, const struct counter_scan *scan,
 	const struct count_rule correction = { .dark = c->dark, .gain = c->gain };
 	struct threshold_args args = THRESHOLD_ARGS_INIT;
 	struct threshold_sampler *sampler = NULL;
-	unsigned int samples = 0;
+	uint64_t chosen[THRESHOLD_SAMPLES];
+	struct counter_choice choice;
 	int ret;
 
 	ret = threshold_sampler_open(&correction, sluice_frame_rows(g), sluice_frame_columns(g),
@@ -88,9 +64,13 @@ static int fit(struct counter_worker *worker, const struct counter_scan *scan,
 	if (ret < 0)
 		return error_set(reterr, ret, "cannot take samples: %s", error_name(ret));
 	args.seed = c->config.seed;
-	ret = add_samples(worker, scan, run, true, sampler, &samples);
-	if (ret == 0 && samples == 0)
-		ret = add_samples(worker, scan, run, false, sampler, &samples);
+	choice.count = threshold_choose(args.seed, sluice_run_frames(run), THRESHOLD_SAMPLES,
+					chosen);
+	for (unsigned int i = 0; i < choice.count; i++)
+		choice.index[i] = (unsigned int)chosen[i];
+	ret = counter_sample_add(worker, scan, run, &choice, true, sampler);
+	if (ret == 0)
+		ret = counter_sample_add(worker, scan, run, &choice, false, sampler);
 	if (ret < 0)
 		(void)error_set(reterr, ret, "cannot take samples: %s", error_name(ret));
 	else
@@ -136,23 +116,21 @@ bool counter_run_has_pixels(struct sluice_run *run)
 	return false;
 }
 
-void counter_thresholds_first_empty(struct counter *counter, struct counter_scan *scan)
-{
-	(void)pthread_mutex_lock(&counter->lock);
-	scan->first_empty = true;
-	scan->tell_first_empty = true;
-	(void)pthread_mutex_unlock(&counter->lock);
-}
-
-bool counter_thresholds_fit_here(struct counter *counter, const struct counter_scan *scan,
-				 const struct sluice_run *run)
+bool counter_thresholds_fit_here(struct counter *counter, const struct counter_scan *scan)
 {
 	bool here;
 
 	(void)pthread_mutex_lock(&counter->lock);
-	here = !scan->offer && (sluice_run_number(run) == 0 || scan->first_empty);
+	here = !scan->offer && scan->no_samples;
 	(void)pthread_mutex_unlock(&counter->lock);
 	return here;
+}
+
+/* @ret: what the fit gave. */
+static char *offer_encode(int ret, const struct threshold *threshold,
+			  const struct sluice_error *error)
+{
+	return ret < 0 ? error_encode(error->text) : threshold_encode(threshold);
 }
 
 void counter_thresholds_fit(struct counter_worker *worker, struct counter_scan *scan,
@@ -161,12 +139,9 @@ void counter_thresholds_fit(struct counter_worker *worker, struct counter_scan *
 	struct counter *c = worker->counter;
 	struct sluice_error error = { 0 };
 	struct threshold threshold = { 0 };
-	char *offer;
+	const int ret = fit(worker, scan, run, &threshold, &error);
+	char *offer = offer_encode(ret, &threshold, &error);
 
-	if (fit(worker, scan, run, &threshold, &error) < 0)
-		offer = error_encode(error.text);
-	else
-		offer = threshold_encode(&threshold);
 	(void)pthread_mutex_lock(&c->lock);
 	free(scan->offer);
 	scan->offer = offer;
@@ -259,51 +234,88 @@ static int threshold_decode(const char *text, struct threshold *ret_threshold,
 	return ret;
 }
 
-/* Of a scan as it was found; by now its slot may serve another. */
-struct look {
-	uint32_t scan;
-	uint64_t serial;
-	char *offer; /* to be shared, or NULL */
-	bool first_empty, tell_first_empty;
-};
-
-/* One worker, without @lock: the directory or another consumer is asked. */
-static int look(struct counter *c, struct counter_scan *scan, const struct look *what,
-		struct threshold *ret_threshold, struct sluice_error *reterr)
+static void note_no_samples(struct counter *c, const struct counter_look *what)
 {
-	char text[SLUICE_SHARED_TEXT_MAX];
-	int ret = 0;
+	(void)pthread_mutex_lock(&c->lock);
+	if (what->slot->serial == what->serial)
+		what->slot->no_samples = true;
+	(void)pthread_mutex_unlock(&c->lock);
+}
 
-	if (what->tell_first_empty &&
-	    sluice_consumer_share(c->consumer, what->scan, first_run_name, "empty", NULL) == 0) {
-		(void)pthread_mutex_lock(&c->lock);
-		if (scan->serial == what->serial)
-			scan->tell_first_empty = false;
-		(void)pthread_mutex_unlock(&c->lock);
+/* The fit is made; should it not be possible to share it now, it is tried again. */
+static int make_offer(struct counter *c, const struct counter_look *what, bool complete)
+{
+	struct sluice_error error = { 0 };
+	struct threshold threshold = { 0 };
+	const int ret = counter_sample_fit(c, what, complete, &threshold, &error);
+	char *offer = ret == -ENOENT || ret == -ENOMEM ? NULL
+						       : offer_encode(ret, &threshold, &error);
+
+	if (!offer)
+		return -EAGAIN;
+	(void)pthread_mutex_lock(&c->lock);
+	if (what->slot->serial == what->serial && !what->slot->offer) {
+		what->slot->offer = offer;
+		offer = NULL;
 	}
-	if (what->offer)
-		ret = sluice_consumer_share(c->consumer, what->scan, shared_name, what->offer,
-					    reterr);
-	if (ret == 0)
-		ret = sluice_consumer_shared(c->consumer, what->scan, shared_name, text,
-					     sizeof(text), reterr);
-	if (ret == 0)
-		return threshold_decode(text, ret_threshold, reterr);
-	/* Not there yet, or nobody answers now: perhaps it is for us to make them. */
-	if (!what->first_empty && sluice_consumer_shared(c->consumer, what->scan, first_run_name,
-							 text, sizeof(text), NULL) == 0) {
-		(void)pthread_mutex_lock(&c->lock);
-		if (scan->serial == what->serial)
-			scan->first_empty = true;
-		(void)pthread_mutex_unlock(&c->lock);
+	(void)pthread_mutex_unlock(&c->lock);
+	free(offer);
+	return 0;
+}
+
+/* Thresholds are not there yet, or nobody answers now: perhaps it is for us to make them. */
+static int look_at_samples(struct counter *c, const struct counter_look *what,
+			   struct sluice_error *reterr)
+{
+	const uint32_t scan = what->info.scan;
+	bool complete;
+	char text[16];
+
+	switch (counter_sample_look(c, what, &complete, reterr)) {
+	case SAMPLES_BAD:
+		return -EBADMSG;
+	case SAMPLES_OURS:
+		return make_offer(c, what, complete);
+	case SAMPLES_EMPTY:
+		if (sluice_consumer_share(c->consumer, scan, samples_name, "none", NULL) == 0)
+			note_no_samples(c, what);
+		break;
+	case SAMPLES_MISSING:
+	case SAMPLES_OTHERS:
+		if (sluice_consumer_shared(c->consumer, scan, samples_name, text, sizeof(text),
+					   NULL) == 0)
+			note_no_samples(c, what);
+		break;
 	}
 	return -EAGAIN;
 }
 
-static void settle(struct counter *c, struct counter_scan *scan, const struct look *what, int ret,
+/* One worker, without @lock: the directory or another consumer is asked. */
+static int look(struct counter *c, const struct counter_look *what, struct threshold *ret_threshold,
+		struct sluice_error *reterr)
+{
+	char text[THRESHOLDS_TEXT_MAX];
+	int ret = 0;
+
+	if (what->offer)
+		ret = sluice_consumer_share(c->consumer, what->info.scan, shared_name, what->offer,
+					    reterr);
+	if (ret == 0)
+		ret = sluice_consumer_shared(c->consumer, what->info.scan, shared_name, text,
+					     sizeof(text), reterr);
+	if (ret == 0)
+		return threshold_decode(text, ret_threshold, reterr);
+	if (what->offer || what->no_samples)
+		return -EAGAIN;
+	ret = look_at_samples(c, what, reterr);
+	return ret == 0 ? -EAGAIN : ret;
+}
+
+static void settle(struct counter *c, const struct counter_look *what, int ret,
 		   const struct threshold *threshold, const struct sluice_error *error)
 {
-	const bool aborted = sluice_consumer_aborted(c->consumer, what->scan);
+	const bool aborted = sluice_consumer_aborted(c->consumer, what->info.scan);
+	struct counter_scan *scan = what->slot;
 	bool overdue;
 
 	(void)pthread_mutex_lock(&c->lock);
@@ -313,7 +325,8 @@ static void settle(struct counter *c, struct counter_scan *scan, const struct lo
 		return;
 	}
 	scan->looking = false;
-	scan->look_ns = now_ns() + LOOK_EVERY_NS;
+	/* What was fitted now is shared at once. */
+	scan->look_ns = scan->offer && !what->offer ? 0 : now_ns() + LOOK_EVERY_NS;
 	overdue = ret == -EAGAIN && scan->parked_count > 0 && ns_until(scan->deadline_ns) == 0;
 	if (ret == 0) {
 		scan->threshold = *threshold;
@@ -323,32 +336,33 @@ static void settle(struct counter *c, struct counter_scan *scan, const struct lo
 	}
 	(void)pthread_mutex_unlock(&c->lock);
 	if (ret == -EAGAIN && aborted) {
-		log_warn("scan %" PRIu32 ": aborted before there were thresholds", what->scan);
+		log_warn("scan %" PRIu32 ": aborted before there were thresholds", what->info.scan);
 		return;
 	}
 	if (ret == 0)
 		log_info("scan %" PRIu32 ": background %.3f, xray %.3f, fitted to %" PRIu32
 			 " frames",
-			 what->scan, threshold->background, threshold->xray, threshold->samples);
+			 what->info.scan, threshold->background, threshold->xray,
+			 threshold->samples);
 	else if (ret != -EAGAIN)
-		counter_fail(c, "scan %" PRIu32 ": %s: give thresholds with the plan", what->scan,
-			     error->text);
+		counter_fail(c, "scan %" PRIu32 ": %s: give thresholds with the plan",
+			     what->info.scan, error->text);
 	else if (overdue)
 		counter_fail(c,
 			     "scan %" PRIu32 ": no thresholds came within 30 s from the consumer "
-			     "that has run 0%s%s: give thresholds with the plan",
-			     what->scan, error->text[0] != '\0' ? ": " : "", error->text);
+			     "that has the first sample frames%s%s: give thresholds with the plan",
+			     what->info.scan, error->text[0] != '\0' ? ": " : "", error->text);
 }
 
-/* Under @lock: runs are parked, or there is something to tell. */
+/* Under @lock: runs are parked, or a sample run came here, of which others may need to know. */
 static bool is_waiting(const struct counter_scan *scan)
 {
 	return scan->scan != 0 && scan->thresholds == THRESHOLDS_UNKNOWN &&
-	       (scan->parked_count > 0 || scan->tell_first_empty);
+	       (scan->parked_count > 0 || scan->sampled_ns != 0);
 }
 
 /* What this worker is to look with; false: not now. */
-static bool look_begin(struct counter *c, struct counter_scan *scan, struct look *ret_what)
+static bool look_begin(struct counter *c, struct counter_scan *scan, struct counter_look *ret_what)
 {
 	bool now;
 
@@ -356,11 +370,11 @@ static bool look_begin(struct counter *c, struct counter_scan *scan, struct look
 	now = is_waiting(scan) && !scan->looking && now_ns() >= scan->look_ns;
 	if (now) {
 		scan->looking = true;
-		ret_what->scan = scan->scan;
+		ret_what->slot = scan;
+		ret_what->info = scan->info;
 		ret_what->serial = scan->serial;
 		ret_what->offer = scan->offer ? strdup(scan->offer) : NULL;
-		ret_what->first_empty = scan->first_empty;
-		ret_what->tell_first_empty = scan->tell_first_empty;
+		ret_what->no_samples = scan->no_samples;
 	}
 	(void)pthread_mutex_unlock(&c->lock);
 	return now;
@@ -376,14 +390,14 @@ static bool waits(struct counter *c, const struct counter_scan *scan)
 	return waiting;
 }
 
-/* The first run was empty, and a run with pixels waits here: thresholds are made of it. */
+/* No sample has a pixel, and a run with pixels waits here: thresholds are made of it. */
 static void fit_parked(struct counter_worker *worker, struct counter_scan *scan)
 {
 	struct counter *c = worker->counter;
 	struct sluice_run *run = NULL;
 
 	(void)pthread_mutex_lock(&c->lock);
-	if (scan->scan != 0 && scan->thresholds == THRESHOLDS_UNKNOWN && scan->first_empty &&
+	if (scan->scan != 0 && scan->thresholds == THRESHOLDS_UNKNOWN && scan->no_samples &&
 	    !scan->offer && scan->parked_count > 0)
 		run = scan->parked[--scan->parked_count];
 	(void)pthread_mutex_unlock(&c->lock);
@@ -405,11 +419,11 @@ unsigned int counter_thresholds_look(struct counter_worker *worker)
 		struct counter_scan *scan = &counter->scan[i];
 		struct threshold threshold = { 0 };
 		struct sluice_error error = { 0 };
-		struct look what = { 0 };
+		struct counter_look what = { 0 };
 
 		if (look_begin(counter, scan, &what))
-			settle(counter, scan, &what, look(counter, scan, &what, &threshold, &error),
-			       &threshold, &error);
+			settle(counter, &what, look(counter, &what, &threshold, &error), &threshold,
+			       &error);
 		free(what.offer);
 		fit_parked(worker, scan);
 		waiting += waits(counter, scan);

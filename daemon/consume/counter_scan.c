@@ -47,9 +47,11 @@ static void scan_close(struct counter *counter, struct counter_scan *scan)
 		(void)sluice_consumer_drop(counter->consumer, scan->parked[i]);
 	part_writer_close(scan->part);
 	free(scan->parked);
-	free(scan->offer);
 	(void)pthread_mutex_destroy(&scan->part_lock);
+	/* Another worker may look for its thresholds now. */
 	(void)pthread_mutex_lock(&counter->lock);
+	free(scan->offer);
+	counter_sample_free(scan);
 	*scan = (struct counter_scan){ .scan = 0 };
 	(void)pthread_mutex_unlock(&counter->lock);
 }

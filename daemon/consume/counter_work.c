@@ -142,15 +142,14 @@ static int work_on(struct counter_worker *w, struct counter_scan *scan, struct s
 static int wait_for_thresholds(struct counter_worker *w, struct counter_scan *scan,
 			       struct sluice_run *run)
 {
-	int ret = 0;
+	int ret = counter_sample_take(w, scan, run);
 
+	if (ret < 0)
+		return ret;
 	/* Nothing to count in it: it need not wait, and must not be waited for. */
-	if (!counter_run_has_pixels(run)) {
-		if (sluice_run_number(run) == 0)
-			counter_thresholds_first_empty(w->counter, scan);
+	if (!counter_run_has_pixels(run))
 		return sluice_consumer_ack(w->counter->consumer, run, 0);
-	}
-	if (counter_thresholds_fit_here(w->counter, scan, run)) {
+	if (counter_thresholds_fit_here(w->counter, scan)) {
 		ret = counter_worker_setup(w, scan);
 		if (ret < 0)
 			return ret;

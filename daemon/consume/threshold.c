@@ -132,6 +132,34 @@ int threshold_sampler_add(struct threshold_sampler *sampler, const struct count_
 	return 0;
 }
 
+bool threshold_sampler_next(const struct threshold_sampler *sampler, int64_t *value,
+			    uint64_t *ret_pixels)
+{
+	if (*value < VALUE_MIN)
+		*value = VALUE_MIN;
+	for (; *value <= VALUE_MAX; (*value)++) {
+		if (sampler->histogram[*value - VALUE_MIN] == 0)
+			continue;
+		*ret_pixels = sampler->histogram[*value - VALUE_MIN];
+		return true;
+	}
+	return false;
+}
+
+int threshold_sampler_put(struct threshold_sampler *sampler, int64_t value, uint64_t pixels)
+{
+	if (value < VALUE_MIN || value > VALUE_MAX)
+		return -ERANGE;
+	sampler->histogram[value - VALUE_MIN] += pixels;
+	sampler->pixels += pixels;
+	return 0;
+}
+
+void threshold_sampler_put_frames(struct threshold_sampler *sampler, uint32_t frames)
+{
+	sampler->samples += frames;
+}
+
 /* Minimum, maximum, mean and variance: exact sums over the histogram, in one order. */
 static void describe(const struct threshold_sampler *s, struct threshold *t)
 {

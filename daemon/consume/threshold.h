@@ -6,9 +6,8 @@
  * A exp(-(v - mu)^2 / (2 sigma^2)) is fitted to the histogram (bins of width 1) of the values
  * below x; b = mu + 4.5 |sigma|. The same samples in the same order give the same thresholds.
  *
- * The samples are up to 20 frames of one run, which one consumer has as a whole: run 0, or another
- * where that has no pixel. Which frames of it is a function of a seed and of their number; a run
- * of 16 frames, the default, gives 16 at most. How many there were is stated with the result.
+ * The samples are 20 frames; which, is a function of a seed and of how many there are to choose
+ * from (see consume/counter.h). How many there were is stated with the result.
  *
  * Ownership: threshold_sampler_open() gives, threshold_sampler_close() takes.
  * Threads:   one at a time per sampler. Errors: 0 or -errno; @reterr may be NULL.
@@ -25,7 +24,7 @@ struct sluice_error;
 struct threshold_sampler;
 
 enum {
-	THRESHOLD_SAMPLES = 20, /* frames that are taken as samples, if the run has as many */
+	THRESHOLD_SAMPLES = 20, /* frames that are taken as samples, if there are as many */
 };
 
 /* What is stated in the output; without a fit all but the two thresholds are 0. */
@@ -72,6 +71,16 @@ int threshold_sampler_open(const struct count_rule *correction, uint32_t rows, u
 void threshold_sampler_close(struct threshold_sampler *sampler);
 /* Rows that are missing are left out. -EINVAL: another shape. */
 int threshold_sampler_add(struct threshold_sampler *sampler, const struct count_image *image);
+/*
+ * What was sampled as numbers of pixels by value, in ascending order: the first value from *@value
+ * on that any pixel has. False: there is none.
+ */
+bool threshold_sampler_next(const struct threshold_sampler *sampler, int64_t *value,
+			    uint64_t *ret_pixels);
+/* Adds @pixels pixels of this value, as another sampler gave them. -ERANGE: no such value. */
+int threshold_sampler_put(struct threshold_sampler *sampler, int64_t value, uint64_t pixels);
+/* Frames that those pixels are of. */
+void threshold_sampler_put_frames(struct threshold_sampler *sampler, uint32_t frames);
 /*
  * -ENODATA: no sample was added. -EDOM: all pixels are alike, or no Gaussian fits; @reterr says
  * which, and to give the thresholds instead.

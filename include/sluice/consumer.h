@@ -35,8 +35,9 @@ struct sluice_scan;
 enum {
 	SLUICE_WINDOW_RUNS_MAX = 1024,
 	SLUICE_RUN_TIMEOUT_MS_MAX = 3600000,
-	SLUICE_REPORT_TEXT_MAX = 64,   /* bytes of a reported text, its NUL included */
-	SLUICE_SHARED_TEXT_MAX = 4096, /* bytes of a shared value, its NUL included */
+	SLUICE_REPORT_TEXT_MAX = 64,        /* bytes of a reported text, its NUL included */
+	SLUICE_SHARED_TEXT_MAX = 512 << 10, /* bytes of a shared value, its NUL included */
+	SLUICE_WINDOW_FRAMES_MAX = 65536,
 };
 
 struct sluice_consumer_args {
@@ -61,16 +62,21 @@ struct sluice_consumer_args {
 	 */
 	int (*prepare)(void *ctx, const struct sluice_scan *scan, struct sluice_error *reterr);
 	void *ctx; /* for prepare() */
+	/*
+	 * A caller that keeps so many frames at once before it acknowledges any: where window_runs
+	 * hold fewer, the window is as many runs as hold them.
+	 */
+	uint32_t window_frames;
 };
 
-#define SLUICE_CONSUMER_ARGS_INIT                                                            \
-	{                                                                                    \
-		.size = sizeof(struct sluice_consumer_args), .directory = "none",            \
-		.instrument = "bench", .group = "default", .id = "consumer0",                \
-		.listen = "tcp://127.0.0.1:*", .control = "127.0.0.1:0", .window_runs = 8,   \
-		.run_timeout_ms = 10000, .directory_user = NULL, .directory_password = NULL, \
-		.directory_ca_file = NULL, .directory_lease_ttl_s = 5,                       \
-		.directory_timeout_ms = 2000, .prepare = NULL, .ctx = NULL,                  \
+#define SLUICE_CONSUMER_ARGS_INIT                                                               \
+	{                                                                                       \
+		.size = sizeof(struct sluice_consumer_args), .directory = "none",               \
+		.instrument = "bench", .group = "default", .id = "consumer0",                   \
+		.listen = "tcp://127.0.0.1:*", .control = "127.0.0.1:0", .window_runs = 8,      \
+		.run_timeout_ms = 10000, .directory_user = NULL, .directory_password = NULL,    \
+		.directory_ca_file = NULL, .directory_lease_ttl_s = 5,                          \
+		.directory_timeout_ms = 2000, .prepare = NULL, .ctx = NULL, .window_frames = 0, \
 	}
 
 /* What is known of a scan. */

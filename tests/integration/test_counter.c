@@ -11,6 +11,7 @@
 
 #include "counter_fixture.h"
 
+#include <consume/count.h>
 #include <consume/part.h>
 #include <link/link.h>
 #include <scan/plan.h>
@@ -52,32 +53,132 @@ static void test_missing_sectors_are_counted_and_marked(void **state)
 	assert_int_equal(counter_stop(c), 0);
 }
 
-/* Whoever has run 0 fits for all; the others wait until it has come, and count alike. */
-static void test_one_fit_serves_all(void **state)
+/*
+ * The thresholds of a plain fit: to the frames that the seed chooses of those of the first two
+ * runs, whose sectors are in mask[run], as far as the sector masks allow: whole frames, if there is
+ * one.
+ */
+static struct threshold fit_plainly(const struct fixture *f, const uint32_t mask[2])
+{
+	const bool whole = mask[0] == 3 || mask[1] == 3;
+	const struct threshold_args args = THRESHOLD_ARGS_INIT;
+	static uint16_t pixels[FRAME_PIXELS];
+	struct threshold_sampler *sampler;
+	uint64_t chosen[THRESHOLD_SAMPLES];
+	struct threshold t;
+
+	assert_int_equal(threshold_sampler_open(NULL, SECTORS * ROWS, COLUMNS, &sampler), 0);
+	assert_int_equal(threshold_choose(args.seed, 2 * RUN_FRAMES, THRESHOLD_SAMPLES, chosen),
+			 THRESHOLD_SAMPLES);
+	for (unsigned int i = 0; i < THRESHOLD_SAMPLES; i++) {
+		const uint32_t there = mask[chosen[i] / RUN_FRAMES];
+		const void *row[SECTORS * ROWS] = { NULL };
+		const struct count_image image = { row, SECTORS * ROWS, COLUMNS };
+
+		if (there == 0 || (whole && there != 3))
+			continue;
+		for (unsigned int p = 0; p < FRAME_PIXELS; p++)
+			pixels[p] = counter_pixel(f, chosen[i], p);
+		for (unsigned int r = 0; r < SECTORS * ROWS; r++) {
+			if (there >> r / ROWS & 1)
+				row[r] = pixels + (size_t)r * COLUMNS;
+		}
+		assert_int_equal(threshold_sampler_add(sampler, &image), 0);
+	}
+	assert_int_equal(threshold_sampler_fit(sampler, &args, &t, NULL), 0);
+	threshold_sampler_close(sampler);
+	return t;
+}
+
+static void expect_thresholds(const struct threshold *got, const struct threshold *want)
+{
+	assert_true(got->calculated);
+	assert_int_equal(got->samples, want->samples);
+	assert_true(want->background > 20 && want->background < 40);
+	assert_true(got->background == want->background && got->xray == want->xray);
+	assert_true(got->mean == want->mean && got->variance == want->variance);
+	assert_true(got->min == want->min && got->max == want->max && got->bins == want->bins);
+}
+
+static void test_thresholds_are_fitted_to_twenty_frames(void **state)
 {
 	struct fixture *f = *state;
-	struct counter *a = &f->counter[0], *b = &f->counter[1];
-	struct threshold ta, tb;
+	struct counter *c = &f->counter[0];
+	const struct threshold want = fit_plainly(f, (const uint32_t[]){ 3, 3 });
+	struct threshold t;
 
-	counter_start(f, a, "c0", NULL);
-	counter_start(f, b, "c1", NULL);
+	assert_int_equal(want.samples, 20);
+	counter_start(f, c, "c0", NULL);
+	counter_begin(f, 1);
+	for (uint64_t run = 0; run < RUNS; run++)
+		counter_send_run(f, c, run, 3);
+	counter_wait_for_acks(c, RUNS * SECTORS);
+	counter_end(c);
+	assert_int_equal(counter_check_part(f, "scan0000000005.c0.part", 3, &t), FRAMES);
+	expect_thresholds(&t, &want);
+	assert_int_equal(counter_stop(c), 0);
+}
+
+/*
+ * Run 0 goes to consumer @first, run 1, before it, to the other: with sectors as the masks say. The
+ * third run goes with run 1, and is whole. All is counted with the thresholds of the plain fit.
+ */
+static void check_shared_fit(struct fixture *f, unsigned int first, const uint32_t mask[2])
+{
+	static const char *const part[] = { "scan0000000005.c0.part", "scan0000000005.c1.part" };
+	struct counter *a = &f->counter[first], *b = &f->counter[1 - first];
+	const struct threshold want = fit_plainly(f, mask);
+	struct threshold t;
+
+	counter_start(f, &f->counter[0], "c0", NULL);
+	counter_start(f, &f->counter[1], "c1", NULL);
 	counter_begin(f, 2);
-	counter_send_run(f, b, 1, 3);
-	counter_send_run(f, b, 2, 3);
-	counter_send_run(f, a, 0, 3);
+	counter_send_run(f, b, 1, mask[1]);
+	counter_send_run(f, a, 0, mask[0]);
+	counter_send_run(f, b, 2, mask[1] != 0 ? mask[1] : 3);
 	counter_wait_for_acks(a, SECTORS);
 	counter_wait_for_acks(b, 2 * SECTORS);
 	counter_end(a);
 	counter_end(b);
-	assert_int_equal(counter_check_part(f, "scan0000000005.c0.part", 3, &ta), RUN_FRAMES);
-	assert_int_equal(counter_check_part(f, "scan0000000005.c1.part", 3, &tb), 2 * RUN_FRAMES);
-	assert_true(ta.calculated && tb.calculated);
-	assert_int_equal(ta.samples, RUN_FRAMES);
-	assert_true(ta.background > 20 && ta.background < 40);
-	assert_memory_equal(&ta.background, &tb.background, sizeof(ta.background));
-	assert_memory_equal(&ta.xray, &tb.xray, sizeof(ta.xray));
+	if (mask[0] != 0) {
+		assert_int_equal(counter_check_part(f, part[first], mask[0], &t), RUN_FRAMES);
+		expect_thresholds(&t, &want);
+	}
+	assert_int_equal(counter_check_part(f, part[1 - first], mask[1] != 0 ? mask[1] : 3, &t),
+			 mask[1] != 0 ? 2 * RUN_FRAMES : RUN_FRAMES);
+	expect_thresholds(&t, &want);
 	assert_int_equal(counter_stop(a), 0);
 	assert_int_equal(counter_stop(b), 0);
+}
+
+static void test_two_consumers_share_the_samples(void **state)
+{
+	check_shared_fit(*state, 0, (const uint32_t[]){ 3, 3 });
+}
+
+static void test_it_does_not_matter_who_has_which(void **state)
+{
+	check_shared_fit(*state, 1, (const uint32_t[]){ 3, 3 });
+}
+
+static void test_samples_that_are_lost_are_done_without(void **state)
+{
+	check_shared_fit(*state, 0, (const uint32_t[]){ 3, 0 });
+}
+
+static void test_the_first_samples_may_be_the_lost_ones(void **state)
+{
+	check_shared_fit(*state, 0, (const uint32_t[]){ 0, 3 });
+}
+
+static void test_whole_samples_go_before_others(void **state)
+{
+	check_shared_fit(*state, 0, (const uint32_t[]){ 1, 3 });
+}
+
+static void test_without_a_whole_sample_all_serve(void **state)
+{
+	check_shared_fit(*state, 0, (const uint32_t[]){ 1, 1 });
 }
 
 static void test_what_cannot_be_fitted_is_named(void **state)
@@ -89,6 +190,7 @@ static void test_what_cannot_be_fitted_is_named(void **state)
 	counter_start(f, c, "c0", NULL);
 	counter_begin(f, 1);
 	counter_send_run(f, c, 0, 3);
+	counter_send_run(f, c, 1, 3);
 	assert_int_equal(counter_reap(c), EXIT_FAILURE);
 	assert_true(counter_log_has(c, "give thresholds"));
 }
@@ -247,8 +349,20 @@ int main(void)
 						counter_teardown),
 		cmocka_unit_test_setup_teardown(test_missing_sectors_are_counted_and_marked,
 						counter_setup, counter_teardown),
-		cmocka_unit_test_setup_teardown(test_one_fit_serves_all, counter_setup,
+		cmocka_unit_test_setup_teardown(test_thresholds_are_fitted_to_twenty_frames,
+						counter_setup, counter_teardown),
+		cmocka_unit_test_setup_teardown(test_two_consumers_share_the_samples, counter_setup,
 						counter_teardown),
+		cmocka_unit_test_setup_teardown(test_it_does_not_matter_who_has_which,
+						counter_setup, counter_teardown),
+		cmocka_unit_test_setup_teardown(test_samples_that_are_lost_are_done_without,
+						counter_setup, counter_teardown),
+		cmocka_unit_test_setup_teardown(test_the_first_samples_may_be_the_lost_ones,
+						counter_setup, counter_teardown),
+		cmocka_unit_test_setup_teardown(test_whole_samples_go_before_others, counter_setup,
+						counter_teardown),
+		cmocka_unit_test_setup_teardown(test_without_a_whole_sample_all_serve,
+						counter_setup, counter_teardown),
 		cmocka_unit_test_setup_teardown(test_what_cannot_be_fitted_is_named, counter_setup,
 						counter_teardown),
 		cmocka_unit_test_setup_teardown(test_a_second_process_makes_a_part_of_its_own,

@@ -351,7 +351,8 @@ static void bytes_that_are_no_block_cost_only_what_they_hit(void **state)
 	check_events(path, mask);
 }
 
-static void thresholds_are_fitted_to_what_there_is(void **state)
+/* The first @lost frames have no pixel, and no frame is ever complete. */
+static void check_fit_to_what_there_is(void **state, const char *drop, unsigned int lost)
 {
 	const struct flow_boards boards = {
 		.sectors = SECTORS,
@@ -360,8 +361,7 @@ static void thresholds_are_fitted_to_what_there_is(void **state)
 		.pixel = "u16",
 		.seed = SEED,
 		.rate = "0",
-		/* The first run has no pixel, and no frame is ever complete. */
-		.fault = { "drop=0-15", "3/cut=0" },
+		.fault = { drop, "3/cut=0" },
 	};
 	const char *const args[] = { "--scan", SIZE, NULL };
 	struct flow *flow = flow_setup(state, false);
@@ -372,12 +372,23 @@ static void thresholds_are_fitted_to_what_there_is(void **state)
 	start_all(flow, &boards);
 	assert_int_equal(flow_scan(flow, args, &ledger), 0);
 	assert_true(ledger.closed);
-	assert_int_equal(ledger.frames_lost, 16);
-	assert_int_equal(ledger.frames_incomplete, FRAMES - 16);
+	assert_int_equal(ledger.frames_lost, lost);
+	assert_int_equal(ledger.frames_incomplete, FRAMES - lost);
 	for (unsigned int f = 0; f < FRAMES; f++)
-		mask[f] = f < 16 ? 0 : 0x7;
+		mask[f] = f < lost ? 0 : 0x7;
 	flow_merge(flow, 1, path);
 	check_events(path, mask);
+}
+
+static void thresholds_are_fitted_to_what_there_is(void **state)
+{
+	check_fit_to_what_there_is(state, "drop=0-15", 16);
+}
+
+/* Then whoever has a run with pixels first fits to that. */
+static void where_no_sample_frame_is_there_others_serve(void **state)
+{
+	check_fit_to_what_there_is(state, "drop=0-31", 32);
 }
 
 static void an_abort_ends_the_scan_and_its_ledger_closes(void **state)
@@ -496,6 +507,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(bytes_that_are_no_block_cost_only_what_they_hit,
 					  flow_teardown),
 		cmocka_unit_test_teardown(thresholds_are_fitted_to_what_there_is, flow_teardown),
+		cmocka_unit_test_teardown(where_no_sample_frame_is_there_others_serve,
+					  flow_teardown),
 		cmocka_unit_test_teardown(an_abort_ends_the_scan_and_its_ledger_closes,
 					  flow_teardown),
 		cmocka_unit_test_teardown(arming_names_who_is_missing, flow_teardown),

@@ -25,5 +25,10 @@ sluice_test(test_counter_scan LABEL unit
 	SOURCES ${SLUICE_TEST_DIR}/test_counter_scan.c
 		${CMAKE_SOURCE_DIR}/daemon/consume/counter_fit.c
 		${CMAKE_SOURCE_DIR}/daemon/consume/counter_half.c
+		${CMAKE_SOURCE_DIR}/daemon/consume/counter_sample.c
 		${CMAKE_SOURCE_DIR}/daemon/consume/counter_scan.c
+	LINK consume member PkgConfig::jansson WRAP clock_gettime)
+sluice_test(test_counter_sample LABEL unit
+	SOURCES ${SLUICE_TEST_DIR}/test_counter_sample.c
+		${CMAKE_SOURCE_DIR}/daemon/consume/counter_sample.c
 	LINK consume member PkgConfig::jansson WRAP clock_gettime)

@@ -187,6 +187,24 @@ static void test_the_window_bounds_what_is_here(void **state)
 	fixture_close(&f);
 }
 
+/* A caller that keeps frames gets as many runs as hold them, be the window smaller. */
+static void test_the_window_holds_the_frames_that_are_kept(void **state)
+{
+	struct sluice_consumer_args args = SLUICE_CONSUMER_ARGS_INIT;
+	struct fixture f = { 0 };
+
+	(void)state;
+	args.window_runs = 1;
+	args.window_frames = RUN_FRAMES + 1;
+	assert_int_equal(sluice_consumer_open(&args, &f.consumer, NULL), 0);
+	aggregator_open(&f, &f.a, "agg0");
+	send_begin(&f.a, 0, 1);
+	expect_begin(&f, 0);
+	pump_until(&f, credit_is_a, 2 * SECTORS);
+	pump_never(&f, credit_is_a, 2 * SECTORS + 1, SHORT_NS);
+	fixture_close(&f);
+}
+
 static void test_credit_is_the_same_after_many_scans(void **state)
 {
 	struct fixture f;
@@ -411,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_a_void_sector_is_missing_from_the_mask),
 		cmocka_unit_test(test_parts_make_up_a_sector),
 		cmocka_unit_test(test_the_window_bounds_what_is_here),
+		cmocka_unit_test(test_the_window_holds_the_frames_that_are_kept),
 		cmocka_unit_test(test_credit_is_the_same_after_many_scans),
 		cmocka_unit_test(test_a_number_can_be_used_again_after_its_end),
 		cmocka_unit_test(test_the_end_waits_for_every_aggregator_and_run),

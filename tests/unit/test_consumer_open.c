@@ -198,6 +198,8 @@ static void test_each_argument_is_judged(void **state)
 	refused(&args, -EINVAL, "window_runs");
 	args = good, args.window_runs = SLUICE_WINDOW_RUNS_MAX + 1;
 	refused(&args, -EINVAL, "window_runs");
+	args = good, args.window_frames = SLUICE_WINDOW_FRAMES_MAX + 1;
+	refused(&args, -EINVAL, "window_frames");
 	args = good, args.run_timeout_ms = 0;
 	refused(&args, -EINVAL, "run_timeout_ms");
 	args = good, args.directory_lease_ttl_s = 1;
