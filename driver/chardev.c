@@ -335,7 +335,10 @@ static long device_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	long ret;
 
 	down_read(&board->access);
-	ret = board->absent ? -ENODEV : dispatch(filp, cmd, (void __user *)arg);
+	if (!board->absent)
+		ret = dispatch(filp, cmd, (void __user *)arg);
+	else
+		ret = sluice_state(board) == SLUICE_UAPI_GONE ? -ENODEV : -EBUSY;
 	up_read(&board->access);
 	return ret;
 }

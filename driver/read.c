@@ -5,6 +5,7 @@
  * All of it runs in threads (a caller's, the interrupt's, the work queue's, a poller's), so
  * memory can be given back at once by whoever reaped the completion.
  */
+#include <linux/freezer.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pid.h>
@@ -200,12 +201,13 @@ static bool has_idle(struct sluice_board *board)
 }
 
 /* May wait for a read to end; the watch ends all reads of a board that is gone. */
-static int read_get(struct sluice_board *board, struct kiocb *iocb, struct sluice_read **ret_read)
+static int read_get(struct sluice_board *board, struct kiocb *iocb, bool nowait,
+		    struct sluice_read **ret_read)
 {
 	struct sluice_read *read = try_get_idle(board);
 	int ret;
 
-	if (!read && iocb->ki_flags & IOCB_NOWAIT)
+	if (!read && nowait)
 		return -EAGAIN;
 	while (!read) {
 		ret = wait_event_interruptible(board->room, has_idle(board));
@@ -259,8 +261,9 @@ static int read_start(struct sluice_board *board, struct sluice_read *read, stru
 {
 	int ret;
 
+	/* Asleep, or being recovered: the scan that this read is of was aborted. */
 	if (board->absent)
-		return -ENODEV;
+		return sluice_state(board) == SLUICE_UAPI_GONE ? -ENODEV : -ECANCELED;
 	ret = sluice_chain_build(board, read, to);
 	if (ret)
 		return ret;
@@ -305,6 +308,7 @@ static ssize_t read_wait(struct sluice_board *board, struct sluice_read *read)
 			   : wait_for_completion_interruptible_timeout(&read->done, look);
 		if (ret > 0)
 			return read->result;
+		try_to_freeze();
 		if (ret == 0 && !board->polled)
 			continue;
 		down_read(&board->access);
@@ -336,6 +340,9 @@ ssize_t sluice_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct sluice_file *file = iocb->ki_filp->private_data;
 	struct sluice_board *board = file->board;
 	const bool sync = is_sync_kiocb(iocb);
+	/* O_NONBLOCK is for who calls read(): asynchronous ones do not wait as it is. */
+	const bool nowait = iocb->ki_flags & IOCB_NOWAIT ||
+			    (sync && iocb->ki_filp->f_flags & O_NONBLOCK);
 	struct sluice_read *read;
 	ssize_t ret;
 
@@ -344,11 +351,11 @@ ssize_t sluice_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	ret = sluice_reader_claim(board, file);
 	if (ret)
 		return ret;
-	ret = read_get(board, iocb, &read);
+	ret = read_get(board, iocb, nowait, &read);
 	if (ret)
 		return ret;
 	down_read(&board->access);
-	ret = read_start(board, read, to, iocb->ki_flags & IOCB_NOWAIT);
+	ret = read_start(board, read, to, nowait);
 	up_read(&board->access);
 	/* An asynchronous read that was taken may have ended: nothing of it is ours any more. */
 	if (ret == 1 && !sync)
