@@ -30,8 +30,9 @@ static void read_events(hid_t file, struct result *r)
 	r->events_type = H5Tvlen_create(H5T_NATIVE_UINT32);
 	assert_true(H5Dread(dataset, r->events_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, r->events) >=
 		    0);
-	read_attribute(dataset, "Nx", H5T_NATIVE_UINT32, &r->frame_columns);
-	read_attribute(dataset, "Ny", H5T_NATIVE_UINT32, &r->frame_rows);
+	/* Of frames Nx are the rows, of the scan the columns: so do readers take them. */
+	read_attribute(dataset, "Nx", H5T_NATIVE_UINT32, &r->frame_rows);
+	read_attribute(dataset, "Ny", H5T_NATIVE_UINT32, &r->frame_columns);
 	(void)H5Dclose(dataset);
 }
 
