@@ -85,6 +85,20 @@ starts() {
 }
 check starts starts
 
+# A ring elsewhere than its board is refused, with both nodes named.
+wrong_node() {
+	configure wrong 9004 <<-'END'
+	server: wrong
+	boards:
+	  - {name: board0, sector: 0, framing: sluice, node: 1,
+	     source: "device:/dev/sluice/by-serial/00000000000003e8"}
+	END
+	! timeout 30 sluiced --config wrong.yaml >wrong.log 2>&1 || return 1
+	cat wrong.log
+	grep -q 'node 0.*node 1\|node 1.*node 0' wrong.log
+}
+check wrong_node wrong_node
+
 # Of the huge pages that the daemon has mapped, one mapping is bound to each node and has its pages
 # there and nowhere else, and the daemon says the same of each board's ring.
 rings() {
@@ -159,7 +173,10 @@ removal() {
 	return $judged
 }
 check removal removal
-check scan_after_removal scan_is whole 5
+after_removal() {
+	scan_is whole 5 && rings
+}
+check scan_after_removal after_removal
 
 ends() {
 	for pid in $sluiced_pid $counter_pid $aggregator_pid; do
