@@ -87,9 +87,6 @@ static inline int sluice_completion_errno(const struct fw_completion *c,
 		return sluice_status_errno(status);
 	if (verdict != FW_VERDICT_GOOD)
 		return sluice_verdict_errno(verdict);
-	/* Full of nothing: the reader would take it for the end. */
-	if (status == FW_STATUS_FULL && sluice_u32(c->blocks) == 0)
-		return -EMSGSIZE;
 	*ret_last = status != FW_STATUS_FULL;
 	return 0;
 }

@@ -87,6 +87,9 @@ static inline int fw_length_agrees(const struct fw_completion *c, const struct f
 {
 	const uint32_t bytes = sluice_u32(c->bytes), blocks = sluice_u32(c->blocks);
 
+	/* Full of nothing: a reader would take it for the end. */
+	if (blocks == 0 && sluice_u16(c->status) == FW_STATUS_FULL)
+		return 0;
 	return bytes <= e->bytes && (uint64_t)blocks * e->block_bytes == bytes &&
 	       sluice_u32(c->descriptors) == e->descriptors;
 }
