@@ -210,7 +210,10 @@ int node_adopt(struct source *source, const struct source_args *args, const char
 	node->device = args->device;
 	node->counted = -ENODATA;
 	(void)snprintf(node->path, sizeof(node->path), "%s", path);
-	(void)snprintf(source->info.name, sizeof(source->info.name), "%.28s (%s)", path, info->pci);
+	/* Of a name too long what is cut off is the end of its path, never the address. */
+	(void)snprintf(source->info.name, sizeof(source->info.name), "%.*s (%s)",
+		       (int)(sizeof(source->info.name) - sizeof(" ()") - strlen(info->pci)), path,
+		       info->pci);
 	(void)snprintf(source->info.pci, sizeof(source->info.pci), "%s", info->pci);
 	source->info.node = info->node;
 	note_link(info, source->info.note, sizeof(source->info.note));

@@ -95,7 +95,7 @@ wrong_node() {
 	END
 	! timeout 30 sluiced --config wrong.yaml >wrong.log 2>&1 || return 1
 	cat wrong.log
-	grep -q 'node 0.*node 1\|node 1.*node 0' wrong.log
+	grep -q '/by-serial/00000000000003e8 (.*) is on NUMA node 0, configured is node 1;' wrong.log
 }
 check wrong_node wrong_node
 
