@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # libsluice-consumer, and the programs that are consumers.
 set(consumer_sources consumer.c consumer_account.c consumer_answer.c consumer_member.c consumer_net.c
-	consumer_run.c consumer_scan.c consumer_share.c)
+	consumer_run.c consumer_scan.c consumer_share.c consumer_take.c)
 list(TRANSFORM consumer_sources PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
 
 # For tests, which look inside and let steps fail.

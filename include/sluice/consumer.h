@@ -137,9 +137,15 @@ unsigned int sluice_run_frames(const struct sluice_run *run);
  * -ERANGE: no such frame.
  */
 int sluice_run_frame(struct sluice_run *run, unsigned int index, struct sluice_frame *ret_frame);
+/* Of a whole frame. */
+static inline size_t sluice_frame_pixels(const struct sluice_geometry *g)
+{
+	return (size_t)sluice_frame_rows(g) * sluice_frame_columns(g);
+}
 /*
  * Copies the frame's sectors together as host-order uint16, missing ones as 0, 32-bit pixels
- * above 65535 as 65535. @dst: sluice_frame_rows() x sluice_frame_columns() of the geometry.
+ * above 65535 as 65535. @dst: sluice_frame_pixels() of the geometry, in
+ * sluice_frame_rows() rows.
  */
 void sluice_frame_assemble(const struct sluice_scan *scan, const struct sluice_frame *frame,
 			   uint16_t *dst);
@@ -152,6 +158,17 @@ void sluice_frame_assemble(const struct sluice_scan *scan, const struct sluice_f
 int sluice_consumer_ack(struct sluice_consumer *consumer, struct sluice_run *run, uint64_t events);
 /* The run could not be worked on: please send it again, to whomever. */
 int sluice_consumer_drop(struct sluice_consumer *consumer, struct sluice_run *run);
+/*
+ * All of one scan that comes here, for a program with one thread: next() until the end of a scan,
+ * each frame of each run given to @each, in order, also those of which nothing came (sector_mask
+ * 0), ack() with 0 events when @each returned 0 or more for all of them, commit() at the end.
+ * Returns 0; -ECANCELED after sluice_consumer_stop(); what @each returned below 0, its run then
+ * being dropped; else as commit(). The next call takes the next scan.
+ */
+int sluice_consumer_take_scan(struct sluice_consumer *consumer,
+			      int (*each)(void *ctx, const struct sluice_scan *scan,
+					  const struct sluice_frame *frame),
+			      void *ctx, struct sluice_error *reterr);
 /* Whether the scan was aborted: its runs may go on coming for a while, and its end comes. */
 bool sluice_consumer_aborted(struct sluice_consumer *consumer, uint32_t scan);
 /* Where this consumer's part of scan @scan lies: told with its half of the ledger. Before SCAN_END

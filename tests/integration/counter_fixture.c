@@ -181,13 +181,24 @@ static void connect_to(struct counter *c)
 	}
 }
 
+/* Where it listens, and where its status is served: the whole line is there. */
+static bool says_where(const struct counter *c)
+{
+	char *log = read_log(c);
+	const char *at = strstr(log, "status at http://");
+	const bool says = at && strchr(at, '\n');
+
+	free(log);
+	return says;
+}
+
 /* Waits until the program says where it listens. */
 void counter_meet(struct counter *c)
 {
 	const uint64_t deadline_ns = now_ns() + DEADLINE_NS;
 	char *log, *at, *slash;
 
-	while (!counter_log_has(c, "/api/v1/status\n")) {
+	while (!says_where(c)) {
 		if (ns_until(deadline_ns) == 0)
 			fail_msg("%s does not start", c->id);
 		wait_a_little();
@@ -198,8 +209,8 @@ void counter_meet(struct counter *c)
 	assert_int_equal(sscanf(at, "listens at %127[^,], status at %127s", c->endpoint, c->url),
 			 2);
 	slash = strstr(c->url, "/api/v1/status");
-	assert_non_null(slash);
-	*slash = '\0';
+	if (slash)
+		*slash = '\0';
 	free(log);
 	connect_to(c);
 }

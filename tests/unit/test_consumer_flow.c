@@ -300,6 +300,96 @@ static void test_a_dropped_run_comes_again(void **state)
 	fixture_close(&f);
 }
 
+/* ---- a scan in one call -------------------------------------------------------------------- */
+
+struct taker {
+	struct sluice_consumer *consumer;
+	pthread_t thread;
+	uint64_t refuse; /* this frame; UINT64_MAX: none */
+	uint64_t frames;
+	uint32_t scan, masks; /* of all frames together */
+	struct sluice_error error;
+	int ret;
+};
+
+static int take_frame(void *ctx, const struct sluice_scan *scan, const struct sluice_frame *frame)
+{
+	struct taker *taker = ctx;
+
+	if (frame->frame == taker->refuse)
+		return -EIO;
+	taker->frames++;
+	taker->scan |= scan->scan;
+	taker->masks |= frame->sector_mask;
+	return 1; /* as printf() does */
+}
+
+static void *take(void *arg)
+{
+	struct taker *taker = arg;
+
+	taker->ret = sluice_consumer_take_scan(taker->consumer, take_frame, taker, &taker->error);
+	return NULL;
+}
+
+static void taker_start(struct taker *taker, const struct fixture *f, uint64_t refuse)
+{
+	*taker = (struct taker){ .consumer = f->consumer, .refuse = refuse };
+	assert_int_equal(pthread_create(&taker->thread, NULL, take, taker), 0);
+}
+
+static int taker_join(struct taker *taker)
+{
+	assert_int_equal(pthread_join(taker->thread, NULL), 0);
+	return taker->ret;
+}
+
+static void test_a_scan_is_taken_in_one_call(void **state)
+{
+	struct taker taker;
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 10000);
+	begin(&f);
+	taker_start(&taker, &f, UINT64_MAX);
+	send_run(&f.a, 0);
+	send_run(&f.a, RUNS - 1); /* the short one */
+	pump_until(&f, run_acked_a, 0);
+	pump_until(&f, run_acked_a, RUNS - 1);
+	send_end(&f.a, 0);
+	assert_int_equal(taker_join(&taker), 0);
+	assert_int_equal(taker.frames, run_frames_of(0) + run_frames_of(RUNS - 1));
+	assert_int_equal(taker.scan, SCAN);
+	assert_int_equal(taker.masks, 3);
+	assert_true(half_has(&f, "blocks")); /* it was committed */
+	fixture_close(&f);
+}
+
+static void test_a_frame_that_cannot_be_worked_on_comes_again(void **state)
+{
+	struct taker taker;
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 10000);
+	begin(&f);
+	taker_start(&taker, &f, RUN_FRAMES + 1);
+	send_run(&f.a, 1);
+	assert_int_equal(taker_join(&taker), -EIO);
+	assert_non_null(strstr(taker.error.text, "run 1"));
+	assert_int_equal(taker.frames, 1);
+	pump_until(&f, run_nacked_a, 1);
+	/* The rest of the scan is the next call's. */
+	taker_start(&taker, &f, UINT64_MAX);
+	send_run(&f.a, 1);
+	pump_until(&f, run_acked_a, 1);
+	sluice_consumer_stop(f.consumer);
+	assert_int_equal(taker_join(&taker), -ECANCELED);
+	assert_int_equal(taker.frames, RUN_FRAMES);
+	fixture_close(&f);
+}
+
 static void *wait_in_next(void *arg)
 {
 	struct sluice_consumer *consumer = arg;
@@ -434,6 +524,8 @@ int main(void)
 		cmocka_unit_test(test_a_number_can_be_used_again_after_its_end),
 		cmocka_unit_test(test_the_end_waits_for_every_aggregator_and_run),
 		cmocka_unit_test(test_a_dropped_run_comes_again),
+		cmocka_unit_test(test_a_scan_is_taken_in_one_call),
+		cmocka_unit_test(test_a_frame_that_cannot_be_worked_on_comes_again),
 		cmocka_unit_test(test_stop_wakes_every_next_for_good),
 		cmocka_unit_test(test_close_with_runs_everywhere),
 		cmocka_unit_test(test_several_threads_share_the_runs),
