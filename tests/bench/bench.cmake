@@ -19,3 +19,4 @@ target_link_libraries(bench_shim PRIVATE ${CMAKE_DL_LIBS})
 set_target_properties(bench_shim PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
 
 sluice_script(test_bench LABEL bench SCRIPT ${SLUICE_TEST_DIR}/test_bench.sh TIMEOUT 180)
+sluice_script(test_driver_rows LABEL bench SCRIPT ${SLUICE_TEST_DIR}/test_driver_rows.sh)

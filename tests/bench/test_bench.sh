@@ -37,6 +37,8 @@ for row in memcpy tcp zmq_chunk zmq_tuned zmq_block zmq_file_chunk zmq_file_bloc
 		| .runs > 0 and .min <= .median and .median <= .max' "$work/report.json"
 	expect "row $row is in the table" grep -q "^$row " "$work/table.txt"
 done
+expect "no guest is booted where nobody asked for it" jq -e \
+	'[.rows[].row | select(startswith("driver"))] == []' "$work/report.json"
 expect "nothing was lost" jq -e '[.rows[].errors // empty | add] | add == 0' "$work/report.json"
 expect "no allocation and no lock on the data path" jq -e '
 	[.rows[] | select(.row | test("^(allocations|locks)_"))] | length == 4 and all(.max == 0)' \
