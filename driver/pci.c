@@ -522,4 +522,4 @@ module_exit(sluice_exit);
 MODULE_DESCRIPTION("Readout boards of the Sluice firmware interface");
 MODULE_AUTHOR("The Sluice authors");
 MODULE_LICENSE("Dual MIT/GPL");
-MODULE_VERSION("1.0.0");
+MODULE_VERSION("0.1.0");

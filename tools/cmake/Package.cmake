@@ -12,6 +12,10 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS driver/dkms.conf)
 file(READ driver/dkms.conf text)
 string(REGEX REPLACE "PACKAGE_VERSION=[^\n]*" "PACKAGE_VERSION=\"${PROJECT_VERSION}\"" text
 	"${text}")
+file(STRINGS driver/pci.c version REGEX "MODULE_VERSION")
+if(NOT version MATCHES "\"${PROJECT_VERSION}\"")
+	message(FATAL_ERROR "driver/pci.c: ${version}; the project's version is ${PROJECT_VERSION}")
+endif()
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/package/dkms.conf CONTENT "${text}" @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/package/dkms.conf DESTINATION ${dkms} COMPONENT dkms)
 install(DIRECTORY driver/ DESTINATION ${dkms} COMPONENT dkms
