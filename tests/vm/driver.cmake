@@ -21,11 +21,12 @@ set_target_properties(guest_driver PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_B
 set(card "exec ${SLUICE_TEST_DIR}/board_card $<TARGET_FILE:sluice-board> --rows=16 --columns=64 \
 --distinct=8 --sectors=2")
 sluice_vm(vm_driver SCRIPT ${SLUICE_TEST_DIR}/guest_driver.sh
-	TESTS loads abi sync vector uring uring_vector aio fixed huge misaligned polled before_arm
-		stop nonblock prbs two_boards fault_length fault_twice fault_lost fault_dma
-		fault_descriptor fault_internal fault_link fault_silent hang_stop hang_reset
-		killed_fixed killed_uring killed_aio killed_sync killed_polled pages_given_back
-		sleep slot_reset unbind_under_load surprise_removal reloads starved refuses log
+	TESTS loads abi sync vector uring uring_vector sqpoll aio fixed huge misaligned polled
+		before_arm stop nonblock prbs two_boards fault_length fault_twice fault_lost
+		fault_dma fault_descriptor fault_internal fault_link fault_silent hang_stop
+		hang_reset killed_fixed killed_uring killed_aio killed_sqpoll killed_sync
+		killed_polled chaos pages_given_back sleep slot_reset unbind_under_load
+		surprise_removal reloads starved refuses log
 	PROGRAMS $<TARGET_FILE:guest_driver> KO ${module}/sluice.ko NEEDS driver_module
 	CARDS "0:2:${card} --sector=0" "1:2:${card} --sector=1"
 	HUGE 32 NODE_MIB 512 DEADLINE 240)

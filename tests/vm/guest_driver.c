@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,13 @@ static int test_uring(const struct call *call)
 static int test_uring_vector(const struct call *call)
 {
 	const struct reader_args args = args_of(call, READER_URING_VECTOR, 8);
+
+	return good(&args, SOURCE_COUNTER, FRAMES);
+}
+
+static int test_sqpoll(const struct call *call)
+{
+	const struct reader_args args = args_of(call, READER_SQPOLL, 8);
 
 	return good(&args, SOURCE_COUNTER, FRAMES);
 }
@@ -414,7 +422,7 @@ static enum reader_mode mode_of(const char *name)
 {
 	static const char *const names[] = {
 		[READER_SYNC] = "sync",     [READER_URING] = "uring", [READER_FIXED] = "fixed",
-		[READER_POLLED] = "polled", [READER_AIO] = "aio",
+		[READER_POLLED] = "polled", [READER_AIO] = "aio",     [READER_SQPOLL] = "sqpoll",
 	};
 
 	for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++)
@@ -444,6 +452,100 @@ static int test_linger(const struct call *call)
 	return -ret;
 }
 
+/* Looks at all there is to look at, over and over. */
+static void observe(const struct call *call)
+{
+	static struct reader reader;
+	const struct reader_args args = args_of(call, READER_SYNC, 1);
+	struct sluice_uapi_counters counters;
+
+	if (reader_open(&reader, &args))
+		_exit(1);
+	for (;;) {
+		if (reader_counters(&reader, &counters) ||
+		    ioctl(reader.fd, SLUICE_IOC_INFO, &reader.info) < 0 ||
+		    attribute(call->node, "counters/blocks_in") < 0)
+			_exit(1);
+		(void)events_of(reader.fd);
+	}
+}
+
+/* A ring that is closed lets go of its registered file a moment later, in the kernel's own time. */
+static int arm_when_free(struct reader *reader, const struct sluice_uapi_scan *scan)
+{
+	const double began = seconds();
+	int ret;
+
+	do {
+		ret = reader_arm(reader, scan);
+	} while (ret == -EBUSY && seconds() - began < 5 && poll(NULL, 0, 1) == 0);
+	return ret;
+}
+
+/* A scan that is ended at some moment, in one of the ways there are. */
+static int cut_short(const struct call *call, unsigned int turn)
+{
+	static const enum reader_mode modes[] = { READER_FIXED, READER_URING, READER_AIO,
+						  READER_SQPOLL };
+	static struct reader reader;
+	const struct reader_args args = args_of(call, modes[turn % 4],
+						1 + turn * 37 % (turn % 5 ? 16 : 200));
+	const struct sluice_uapi_scan scan = scan_of(turn % 3 ? ENDLESS : 1 + turn * 11 % 500);
+	int ret;
+
+	EXPECT(reader_open(&reader, &args) == 0, "turn %u: no reader", turn);
+	ret = arm_when_free(&reader, &scan);
+	EXPECT(ret == 0, "turn %u: ARM: %s", turn, strerror(-ret));
+	if (turn % 2)
+		EXPECT(reader_submit(&reader) == 0, "turn %u: reads before RUN", turn);
+	if (turn % 7) {
+		ret = reader_run(&reader);
+		EXPECT(ret == 0, "turn %u: RUN: %s", turn, strerror(-ret));
+	}
+	if (!(turn % 2))
+		EXPECT(reader_submit(&reader) == 0, "turn %u: reads after RUN", turn);
+	(void)poll(NULL, 0, (int)(turn * 5 % 9));
+	/* One turn in three has its reads under way as the file is closed. */
+	if (turn % 3 < 2) {
+		ret = reader_stop(&reader, turn % 3);
+		EXPECT(ret == 0, "turn %u: STOP: %s", turn, strerror(-ret));
+		EXPECT(reader_collect(&reader) == 0, "turn %u: a read did not end", turn);
+		EXPECT(reader_guards_whole(&reader), "turn %u: guards", turn);
+	}
+	reader_close(&reader);
+	return 0;
+}
+
+/* CHAOS [turns] */
+static int test_chaos(const struct call *call)
+{
+	const unsigned int turns = call->argument[0]
+					   ? (unsigned int)strtoul(call->argument[0], NULL, 10)
+					   : 100;
+	const struct reader_args args = args_of(call, READER_FIXED, 8);
+	const struct sluice_uapi_scan scan = scan_of(10);
+	static struct reader reader;
+	const pid_t observer = fork();
+	int status = 0;
+	int failed = 0;
+
+	if (observer == 0)
+		observe(call);
+	for (unsigned int turn = 0; turn < turns && !failed; turn++)
+		failed = cut_short(call, turn);
+	(void)kill(observer, SIGKILL);
+	(void)waitpid(observer, &status, 0);
+	if (failed)
+		return 1;
+	EXPECT(WIFSIGNALED(status), "the observer failed");
+	EXPECT(reader_open(&reader, &args) == 0 && arm_when_free(&reader, &scan) == 0 &&
+		       reader_stop(&reader, SLUICE_UAPI_STOP_ABORT) == 0 &&
+		       reader_good_scan(&reader, 5, SOURCE_COUNTER, FRAMES) == 0,
+	       "no good scan afterwards");
+	reader_close(&reader);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(const struct call *call);
@@ -453,6 +555,7 @@ static const struct {
 	{ "vector", test_vector },
 	{ "uring", test_uring },
 	{ "uring_vector", test_uring_vector },
+	{ "sqpoll", test_sqpoll },
 	{ "aio", test_aio },
 	{ "fixed", test_fixed },
 	{ "huge", test_huge },
@@ -465,6 +568,7 @@ static const struct {
 	{ "fault", test_fault },
 	{ "hang", test_hang },
 	{ "linger", test_linger },
+	{ "chaos", test_chaos },
 };
 
 int main(int argc, char **argv)

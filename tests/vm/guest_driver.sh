@@ -26,11 +26,11 @@ loads() {
 check loads loads
 node=$(board 0)
 
-for test in abi sync vector uring uring_vector aio fixed huge misaligned polled before_arm stop \
+for test in abi sync vector uring uring_vector sqpoll aio fixed huge misaligned polled before_arm stop \
 	nonblock; do
 	run $test guest_driver "$node" $test
 done
-run prbs guest_driver "$node" prbs "${PRBS_MIB:-8}"
+run prbs guest_driver "$node" prbs 1024
 
 two_boards() {
 	guest_driver "$node" prbs 8 &
@@ -108,8 +108,11 @@ idle() {
 check killed_fixed killed 20
 check killed_uring killed 10 uring
 check killed_aio killed 10 aio
+check killed_sqpoll killed 5 sqpoll
 check killed_sync killed 5 sync
 check killed_polled killed 5 polled
+
+run chaos guest_driver "$node" chaos 210
 
 pages() {
 	[ "$(counter pages_pinned)" -gt 0 ] &&

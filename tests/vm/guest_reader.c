@@ -23,12 +23,12 @@
 static bool is_uring(enum reader_mode mode)
 {
 	return mode == READER_URING || mode == READER_FIXED || mode == READER_POLLED ||
-	       mode == READER_URING_VECTOR;
+	       mode == READER_URING_VECTOR || mode == READER_SQPOLL;
 }
 
 static bool is_fixed(enum reader_mode mode)
 {
-	return mode == READER_FIXED || mode == READER_POLLED;
+	return mode == READER_FIXED || mode == READER_POLLED || mode == READER_SQPOLL;
 }
 
 static uint8_t *buffer_at(const struct reader *reader, unsigned int index)
@@ -57,16 +57,21 @@ static int memory_get(struct reader *reader)
 
 static int ring_get(struct reader *reader)
 {
-	const bool polled = reader->args.mode == READER_POLLED;
+	const enum reader_mode mode = reader->args.mode;
 	const struct iovec whole = { reader->memory, reader->memory_bytes };
-	int ret = io_uring_queue_init(READER_DEPTH_MAX, &reader->ring,
-				      polled ? IORING_SETUP_IOPOLL : 0);
+	const unsigned int flags = mode == READER_POLLED   ? IORING_SETUP_IOPOLL
+				   : mode == READER_SQPOLL ? IORING_SETUP_SQPOLL
+							   : 0;
+	int ret = io_uring_queue_init(READER_DEPTH_MAX, &reader->ring, flags);
 
 	if (ret < 0)
 		return ret;
 	reader->ring_open = true;
-	return is_fixed(reader->args.mode) ? io_uring_register_buffers(&reader->ring, &whole, 1)
-					   : 0;
+	if (is_fixed(mode))
+		ret = io_uring_register_buffers(&reader->ring, &whole, 1);
+	if (ret == 0 && mode == READER_SQPOLL)
+		ret = io_uring_register_files(&reader->ring, &reader->fd, 1);
+	return ret;
 }
 
 int reader_open(struct reader *reader, const struct reader_args *args)
@@ -176,6 +181,10 @@ static int submit_uring(struct reader *reader)
 					    cut(buffer, bytes, pieces[i]), 0);
 		else
 			io_uring_prep_read(sqe, reader->fd, buffer, bytes, 0);
+		if (reader->args.mode == READER_SQPOLL) {
+			sqe->fd = 0;
+			io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+		}
 		io_uring_sqe_set_data64(sqe, i);
 	}
 	const int ret = io_uring_submit(&reader->ring);

@@ -31,6 +31,7 @@ enum reader_mode {
 	READER_POLLED, /* the same on a ring with IORING_SETUP_IOPOLL, board without interrupts */
 	READER_URING_VECTOR,
 	READER_AIO,
+	READER_SQPOLL, /* a thread of the kernel submits, the file is a registered one */
 };
 
 struct reader_args {
