@@ -32,10 +32,10 @@ loads() {
 
 # One read under way at a time, and an interrupt for each: whatever the size, the same is done.
 cost() {
-	for round in 0 1 2 3 4 5; do
+	for round in 0 1 2 3 4 5 6 7 8 9; do
 		for blocks in 1 4 16 64 256; do
-			sample "$large" driver_cpu $round $blocks 65 1 1 1 || return 1
-			sample "$large" driver_copied $round $blocks 17 1 1 1 copied || return 1
+			sample "$large" driver_cpu $round $blocks 41 1 1 1 || return 1
+			sample "$large" driver_copied $round $blocks 11 1 1 1 copied || return 1
 		done
 	done
 }
