@@ -299,11 +299,12 @@ static bool read_withdraw(struct sluice_board *board, struct sluice_read *read)
  */
 static ssize_t read_wait(struct sluice_board *board, struct sluice_read *read)
 {
-	const unsigned long look = board->polled ? 1 : HZ;
 	bool told = false;
 	long ret;
 
 	for (;;) {
+		const unsigned long look = READ_ONCE(board->polled) ? 1 : HZ;
+
 		ret = told ? wait_for_completion_killable_timeout(&read->done, look)
 			   : wait_for_completion_interruptible_timeout(&read->done, look);
 		if (ret > 0)

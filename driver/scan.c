@@ -33,6 +33,11 @@ void sluice_scan_abort(struct sluice_board *board, int first, int rest)
 	/* What was completed before is the reader's, unless the board's word is in doubt. */
 	sluice_reap(board);
 	spin_lock(&board->lock);
+	/* Among it may also be what cannot be: then that is why the scan ended. */
+	if (board->settle_due && first == -ECANCELED) {
+		first = board->over_errno;
+		board->reset_due = true;
+	}
 	board->settle_due = false;
 	/* The scan's own end may have been among it. */
 	if (!board->over || first != -ECANCELED)
@@ -92,7 +97,7 @@ static void program_interrupts(struct sluice_board *board, const struct sluice_u
 	const bool off = scan->flags & SLUICE_UAPI_POLLED || !board->vectors;
 	const u32 count = scan->coalesce_count ?: SLUICE_COALESCE_COUNT_USUAL;
 
-	board->polled = off;
+	WRITE_ONCE(board->polled, off);
 	board->coalesce_us = scan->coalesce_us ?: SLUICE_COALESCE_US_USUAL;
 	sluice_write32(board, FW_COALESCE_COUNT, count);
 	sluice_write32(board, FW_COALESCE_US, board->coalesce_us);

@@ -25,7 +25,7 @@ sluice_vm(vm_driver SCRIPT ${SLUICE_TEST_DIR}/guest_driver.sh
 		before_arm stop nonblock prbs two_boards fault_length fault_twice fault_lost
 		fault_dma fault_descriptor fault_internal fault_link fault_silent hang_stop
 		hang_reset killed_fixed killed_uring killed_aio killed_sqpoll killed_sync
-		killed_polled chaos pages_given_back sleep slot_reset unbind_under_load
+		killed_polled killed_armed chaos pages_given_back sleep slot_reset unbind_under_load
 		surprise_removal reloads starved refuses log
 	PROGRAMS $<TARGET_FILE:guest_driver> KO ${module}/sluice.ko NEEDS driver_module
 	CARDS "0:2:${card} --sector=0" "1:2:${card} --sector=1"

@@ -431,23 +431,30 @@ static enum reader_mode mode_of(const char *name)
 	return READER_FIXED;
 }
 
-/* LINGER [how]: reads an endless scan until it is killed, or has an errno, its exit status then. */
+/*
+ * LINGER [how [armed]]: reads an endless scan until it is killed, or has an errno, its exit status
+ * then. Armed only, its reads do not end by themselves.
+ */
 static int test_linger(const struct call *call)
 {
 	static struct reader reader;
 	const enum reader_mode mode = mode_of(call->argument[0]);
 	const struct reader_args args = args_of(call, mode, mode == READER_SYNC ? 1 : 8);
 	struct sluice_uapi_scan scan = scan_of(ENDLESS);
+	const bool armed = call->argument[0] && call->argument[1];
 	int ret = reader_open(&reader, &args);
 
+	/* Before ARM, so that who sees the board armed knows that its reads are under way. */
+	if (ret == 0 && armed)
+		ret = reader_submit(&reader);
 	if (args.mode == READER_POLLED)
 		scan.flags = SLUICE_UAPI_POLLED;
 	if (ret == 0)
 		ret = reader_arm(&reader, &scan);
-	if (ret == 0)
+	if (ret == 0 && !armed)
 		ret = reader_run(&reader);
 	if (ret == 0)
-		ret = reader_scan(&reader);
+		ret = armed ? reader_collect(&reader) : reader_scan(&reader);
 	printf("%" PRIu64 " blocks, then %s\n", reader.blocks, strerror(-ret));
 	return -ret;
 }

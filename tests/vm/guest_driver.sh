@@ -102,8 +102,11 @@ linger() {
 reading() {
 	[ "$(counter reads)" -gt "$((reads_before + 20))" ]
 }
+state_is() {
+	[ "$(cat "/sys/class/sluice/${node##*/}/state")" = "$1" ]
+}
 idle() {
-	[ "$(cat "/sys/class/sluice/${node##*/}/state")" = idle ]
+	state_is idle
 }
 check killed_fixed killed 20
 check killed_uring killed 10 uring
@@ -111,6 +114,23 @@ check killed_aio killed 10 aio
 check killed_sqpoll killed 5 sqpoll
 check killed_sync killed 5 sync
 check killed_polled killed 5 polled
+
+# Nothing ends these reads but the driver: io_uring and aio cannot cancel what they started.
+killed_armed() {
+	for how in fixed uring aio sqpoll sync polled; do
+		guest_driver "$node" linger $how armed &
+		reader=$!
+		until_ok 10 state_is armed || return 1
+		kill -9 $reader
+		wait $reader
+		if ! until_ok 5 idle; then
+			echo "a reader with $how was killed, and its scan goes on"
+			return 1
+		fi
+	done
+	guest_driver "$node" fixed
+}
+check killed_armed killed_armed
 
 run chaos guest_driver "$node" chaos 210
 
