@@ -24,11 +24,15 @@
  *   ECANCELED  the scan was aborted, or the board was reset
  *   ENODEV     the board is gone
  * After any of these but ENODEV the next SLUICE_IOC_ARM resets the board and begins afresh.
+ * Reads belong to the process that submitted them: they end with ECANCELED, and the scan with
+ * them, when it closes the node or ends.
  *
  * Ownership: plain data, host byte order. Threads: any; calls on one board are in order.
- * Errors:    of all ioctls: EINVAL (a reserved field is not 0, a number cannot be), EBUSY (another
- *            reads, or a scan runs), ENODEV, ETIMEDOUT (the board does not answer), EPERM (the node
- *            is open for looking only), ENOTTY (no such ioctl).
+ * Errors:    of all ioctls: EINVAL (a reserved field is not 0, a number cannot be or is all ones),
+ *            EBUSY (another reads, a scan runs, the machine is about to sleep or recovers the bus),
+ *            ENODEV, ETIMEDOUT (the board does not answer), EIO (it answers with a fault), EPROTO
+ *            (with what cannot be), EFAULT (not the caller's memory), EPERM (the node is open for
+ *            looking only), ENOTTY (no such ioctl).
  */
 #ifndef SLUICE_UAPI_H
 #define SLUICE_UAPI_H
