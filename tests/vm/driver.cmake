@@ -12,6 +12,10 @@ add_test(NAME vm_driver_sparse COMMAND ${SLUICE_TEST_DIR}/driver_module
 	--headers ${CMAKE_BINARY_DIR}/vm/cache/headers --out ${module}_sparse --sparse)
 sluice_register(vm_driver_sparse vm 300 OFF)
 set_tests_properties(vm_driver_sparse PROPERTIES FIXTURES_REQUIRED vm_fetch)
+add_test(NAME vm_driver_style COMMAND ${SLUICE_TEST_DIR}/driver_style
+	--cache ${CMAKE_BINARY_DIR}/vm/cache/style)
+sluice_register(vm_driver_style vm 300 OFF)
+set_tests_properties(vm_driver_style PROPERTIES FIXTURES_REQUIRED vm_fetch)
 
 add_executable(guest_driver ${SLUICE_TEST_DIR}/guest_driver.c ${SLUICE_TEST_DIR}/guest_reader.c)
 target_include_directories(guest_driver PRIVATE ${CMAKE_SOURCE_DIR}/tests)
