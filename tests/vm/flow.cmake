@@ -18,7 +18,8 @@ set(flow_card "exec ${SLUICE_TEST_DIR}/board_card $<TARGET_FILE:sluice-board> --
 --rows=24 --columns=96 --pixel=u16 --seed=11 --distinct=16")
 sluice_vm(vm_flow SCRIPT ${SLUICE_TEST_DIR}/guest_flow.sh
 	TESTS loads list starts wrong_node rings_on_nodes scan counters_are_the_cards
-		named_losses scan_after_losses removal scan_after_removal ends log
+		named_losses scan_after_losses counter_jump scan_after_jump removal
+		scan_after_removal ends log
 	PROGRAMS ${flow_files} KO ${CMAKE_BINARY_DIR}/vm/module/sluice.ko NEEDS driver_module
 	CARDS "0:2:${flow_card} --sector=0" "1:2:${flow_card} --sector=1"
 	HUGE 8 NODE_MIB 512 DEADLINE 180)

@@ -157,6 +157,22 @@ losses() {
 check named_losses losses
 check scan_after_losses scan_is whole 3
 
+# A counter that says more than there was leaves the ledger open, with both numbers in it.
+jump() {
+	host card 0 fault jump=50:7 || return 1
+	# shellcheck disable=SC2086 # a list
+	! sluice arm $members --number 6 --scan $scan --watch --timeout 60 --json \
+		--ledger scan6.json
+	judged=$?
+	cat scan6.json
+	host card 0 repair >repair.out || return 1
+	grep -q '"closed":false,"why":"board guest/board0 says 1023 .* made, but 1030 sent' scan6.json ||
+		judged=1
+	return $judged
+}
+check counter_jump jump
+check scan_after_jump scan_is whole 7
+
 # The card is pulled out in mid-scan, comes back, and is bound anew; the daemon is the same.
 removal() {
 	address=$(basename "$(readlink "/sys/class/sluice/$(board 1)/device")")
