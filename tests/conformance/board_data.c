@@ -16,7 +16,7 @@
 
 enum {
 	COALESCE_US_MAX = 1000000,
-	TAGS_ROUND = 66000,     /* chunks: more than there are tags */
+	TAGS_ROUND = 66000,      /* chunks: more than there are tags */
 	TAGS_BLOCK_BYTES = 4096, /* more of so many blocks is for the long run */
 	MILLIKELVIN_MIN = 200000,
 	MILLIKELVIN_MAX = 420000,
