@@ -10,6 +10,7 @@
 
 #include <base/clock.h>
 #include <base/error.h>
+#include <base/wake.h>
 #include <consume/consumer_state.h>
 
 /* The sources are given 5 s and the aggregators 8 s to end an aborted scan in good order. */
@@ -21,10 +22,7 @@
 
 void consumer_wake(struct sluice_consumer *c)
 {
-	const uint64_t one = 1;
-
-	/* Fails only when the counter is full, and then the thread is woken already. */
-	(void)!write(c->wake_fd, &one, sizeof(one));
+	wake_post(c->wake_fd);
 }
 
 void consumer_ready_push(struct sluice_consumer *c, struct ready_item *item)

@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <base/clock.h>
+#include <base/wake.h>
 #include <consume/consumer_state.h>
 
 /* ---- the table of runs --------------------------------------------------------------------- */
@@ -429,13 +429,6 @@ static void scan_look(struct sluice_consumer *c, struct consumer_scan *scan, uin
 		scan_finish(c, scan);
 }
 
-static void wake_clear(const struct sluice_consumer *c)
-{
-	uint64_t count;
-
-	(void)!read(c->wake_fd, &count, sizeof(count));
-}
-
 static int receive_some(struct sluice_consumer *c)
 {
 	for (unsigned int i = 0; i < RECEIVE_BATCH; i++) {
@@ -460,7 +453,7 @@ static int network_round(struct sluice_consumer *c, uint64_t *swept_ns)
 	if (polled < 0 && polled != -EINTR)
 		return polled;
 	if (item[1].ready)
-		wake_clear(c);
+		wake_take(c->wake_fd);
 	done_take(c);
 	ret = receive_some(c);
 	if (ret < 0)
