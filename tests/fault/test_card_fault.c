@@ -25,21 +25,6 @@ enum {
 
 static struct host host;
 
-static int set_up(void **state)
-{
-	(void)state;
-	host_args(&host);
-	host_open(&host);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	host_close(&host);
-	return 0;
-}
-
 static void order(const char *what)
 {
 	struct sluice_error error;
@@ -500,7 +485,8 @@ static void orders_may_be_there_from_the_start(void **state)
 	repair_and_go_on();
 }
 
-#define with_host(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define with_host(test) \
+	cmocka_unit_test_prestate_setup_teardown(test, host_set_up, host_tear_down, &host)
 
 int main(void)
 {

@@ -103,6 +103,25 @@ void host_close(struct host *host)
 	memset(host->model, 0, sizeof(host->model));
 }
 
+int host_prepare_args(void **state)
+{
+	host_args(*state);
+	return 0;
+}
+
+int host_set_up(void **state)
+{
+	host_args(*state);
+	host_open(*state);
+	return 0;
+}
+
+int host_tear_down(void **state)
+{
+	host_close(*state);
+	return 0;
+}
+
 uint32_t host_get(const struct host *host, uint32_t offset)
 {
 	struct sluice_le32 v;

@@ -68,6 +68,10 @@ struct host {
 void host_args(struct host *host);
 void host_open(struct host *host);
 void host_close(struct host *host);
+/* For cmocka, with the host as prestate: arguments alone, or an open host; and the way back. */
+int host_prepare_args(void **state);
+int host_set_up(void **state);
+int host_tear_down(void **state);
 
 uint32_t host_get(const struct host *host, uint32_t offset);
 uint64_t host_get64(const struct host *host, uint32_t offset);

@@ -14,21 +14,6 @@
 
 static struct host host;
 
-static int set_up(void **state)
-{
-	(void)state;
-	host_args(&host);
-	host_open(&host);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	host_close(&host);
-	return 0;
-}
-
 static void the_card_says_what_it_is(void **state)
 {
 	(void)state;
@@ -400,7 +385,8 @@ static void the_clock_counts_from_reset(void **state)
 	assert_int_equal(host_get64(&host, FW_CLOCK_NS), 0);
 }
 
-#define with_host(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define with_host(test) \
+	cmocka_unit_test_prestate_setup_teardown(test, host_set_up, host_tear_down, &host)
 
 int main(void)
 {

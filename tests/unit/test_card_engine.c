@@ -19,21 +19,6 @@
 
 static struct host host;
 
-static int set_up(void **state)
-{
-	(void)state;
-	host_args(&host);
-	host_open(&host);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	host_close(&host);
-	return 0;
-}
-
 static void a_scan_arrives_whole_and_in_order(void **state)
 {
 	uint64_t offset[4];
@@ -445,7 +430,8 @@ static void descriptors_are_read_once(void **state)
 	host_expect_block(&host, offset + 3 * HOST_BLOCK, 3);
 }
 
-#define with_host(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define with_host(test) \
+	cmocka_unit_test_prestate_setup_teardown(test, host_set_up, host_tear_down, &host)
 
 int main(void)
 {

@@ -16,20 +16,6 @@
 
 static struct host host;
 
-static int set_up(void **state)
-{
-	(void)state;
-	host_args(&host);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	host_close(&host);
-	return 0;
-}
-
 static void frames_come_at_their_rate(void **state)
 {
 	struct sluice_block_header h;
@@ -207,7 +193,8 @@ static void a_scan_is_determined(void **state)
 	assert_memory_equal(registers, host.registers, sizeof(registers));
 }
 
-#define with_host(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define with_host(test) \
+	cmocka_unit_test_prestate_setup_teardown(test, host_prepare_args, host_tear_down, &host)
 
 int main(void)
 {

@@ -27,13 +27,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	host_close(&host);
-	return 0;
-}
-
 static void begin(uint64_t frames, uint32_t mode, uint32_t count, uint32_t us)
 {
 	host_arm(&host, frames);
@@ -151,7 +144,8 @@ static void stopped_and_faults_are_raised_at_once(void **state)
 	assert_int_equal(host.raised[FW_VECTOR_COMPLETION], 1);
 }
 
-#define with_host(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define with_host(test) \
+	cmocka_unit_test_prestate_setup_teardown(test, set_up, host_tear_down, &host)
 
 int main(void)
 {
