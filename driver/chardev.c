@@ -242,6 +242,14 @@ static bool other_reads(struct sluice_file *file)
 	return other;
 }
 
+/* Takes control for a file whose scan it may be; 0, or what the ioctl returns. */
+static int control_take(struct sluice_file *file)
+{
+	if (other_reads(file))
+		return -EBUSY;
+	return mutex_lock_interruptible(&file->board->control) ? -ERESTARTSYS : 0;
+}
+
 static int do_run(struct sluice_file *file, const void __user *arg)
 {
 	struct sluice_board *board = file->board;
@@ -251,12 +259,10 @@ static int do_run(struct sluice_file *file, const void __user *arg)
 	if (copy_from_user(&run, arg, sizeof(run)))
 		return -EFAULT;
 	ret = sluice_run_check(&run);
+	if (!ret)
+		ret = control_take(file);
 	if (ret)
 		return ret;
-	if (other_reads(file))
-		return -EBUSY;
-	if (mutex_lock_interruptible(&board->control))
-		return -ERESTARTSYS;
 	ret = sluice_scan_run(board);
 	mutex_unlock(&board->control);
 	return ret;
@@ -288,12 +294,10 @@ static int do_stop(struct sluice_file *file, const void __user *arg)
 	if (copy_from_user(&stop, arg, sizeof(stop)))
 		return -EFAULT;
 	ret = sluice_stop_check(&stop);
+	if (!ret)
+		ret = control_take(file);
 	if (ret)
 		return ret;
-	if (other_reads(file))
-		return -EBUSY;
-	if (mutex_lock_interruptible(&board->control))
-		return -ERESTARTSYS;
 	if (stop.how == SLUICE_UAPI_STOP_ABORT)
 		ret = abort_scan(board);
 	else
